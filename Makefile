@@ -1,0 +1,49 @@
+# `make demo` and `make test` do all the set-up on a fresh machine; the rest reuses it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+DEMO_OUT ?= runs/demo
+
+.PHONY: demo test test-all lint format types imports wheel clean
+.DEFAULT_GOAL := test
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet -c constraints.txt -e ".[train]"
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet -c constraints.txt -e ".[train,zuko,dev]"
+	touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo  ## Train three flows on the digits, interpolate, evaluate, write runs/demo/report.html
+	$(BIN)/manifoldflow demo --out $(DEMO_OUT)
+
+test: lint types imports  ## Everything that CI checks
+	$(BIN)/python -m pytest
+
+test-all: lint types imports  ## Also the long statistical and training tests
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+wheel: $(VENV)/.dev
+	$(BIN)/python -m build --wheel
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
