@@ -1,0 +1,106 @@
+"""What every path accepts: points of one shape, dtype and device, and times in [0, 1]."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["as_points", "check_event_dim", "check_times", "data_is_visible", "decoded", "pair_of_points"]
+
+
+def data_is_visible(*tensors: Tensor) -> bool:
+    """Whether values may be read: not while compiling, and not inside vmap, grad or jvp."""
+    if torch.compiler.is_compiling():
+        return False
+    return not any(torch._C._functorch.is_functorch_wrapped_tensor(tensor) for tensor in tensors)
+
+
+def as_points(name: str, value: Any, event_dim: int) -> Tensor:
+    """`value` (tensor, array or nested list) as a finite floating tensor with `event_dim` event
+    dimensions.
+    """
+    points = torch.as_tensor(value)
+    if not points.is_floating_point():
+        raise ValueError(
+            f"{name}: expected floating-point coordinates, got {points.dtype}; convert with "
+            f".to(torch.float32)"
+        )
+    if points.ndim < event_dim:
+        raise ValueError(
+            f"{name}: expected at least {event_dim} dimensions (event_dim={event_dim}), got shape "
+            f"{tuple(points.shape)}; add the missing ones or lower event_dim"
+        )
+    if data_is_visible(points) and not bool(points.detach().isfinite().all()):
+        rows = points.detach().reshape(-1, max(1, points.shape[points.ndim - event_dim :].numel()))
+        row = int((~rows.isfinite().all(-1)).nonzero()[0])
+        raise ValueError(
+            f"{name}: expected finite coordinates, got NaN or infinity at row {row}; remove it first"
+        )
+    return points
+
+
+def check_event_dim(event_dim: int) -> None:
+    """Raise unless `event_dim` is a whole number of at least 1."""
+    if isinstance(event_dim, bool) or not isinstance(event_dim, int) or event_dim < 1:
+        raise ValueError(
+            f"event_dim: expected an integer of at least 1, got {event_dim!r}; "
+            "use 1 for vectors and 3 for images of shape (channels, height, width)"
+        )
+
+
+def pair_of_points(start: Any, end: Any, event_dim: int) -> tuple[Tensor, Tensor]:
+    """Both end points as tensors of one shape `(*batch, *event)`; batches broadcast, events must agree."""
+    check_event_dim(event_dim)
+    first, last = as_points("start", start, event_dim), as_points("end", end, event_dim)
+    if first.dtype != last.dtype or first.device != last.device:
+        raise ValueError(
+            f"end: expected the dtype and device of start ({first.dtype} on {first.device}), got "
+            f"{last.dtype} "
+            f"on {last.device}; convert with end.to(start)"
+        )
+    events = first.shape[first.ndim - event_dim :], last.shape[last.ndim - event_dim :]
+    try:
+        if events[0] != events[1]:
+            raise RuntimeError
+        shape = torch.broadcast_shapes(first.shape, last.shape)
+    except RuntimeError:
+        raise ValueError(
+            f"end: expected a shape that matches start's {tuple(first.shape)} (equal last {event_dim}, the "
+            f"others "
+            f"broadcasting), got {tuple(last.shape)}"
+        ) from None
+    return first.expand(shape), last.expand(shape)
+
+
+def check_times(t: Tensor, like: Tensor, *, increasing: bool = False) -> Tensor:
+    """Times as a tensor of `like`'s dtype and device, of shape `(m,)` or `(*batch, m)`, inside [0, 1]."""
+    times = torch.as_tensor(t, dtype=like.dtype, device=like.device)
+    if times.ndim == 0:
+        raise ValueError("t: expected times of shape (m,), got a single number; pass torch.tensor([t])")
+    if times.numel() and data_is_visible(times):
+        seen = times.detach()
+        if not bool(((seen >= 0) & (seen <= 1)).all()):
+            wrong = seen[~((seen >= 0) & (seen <= 1))].flatten()[0].item()
+            raise ValueError(
+                f"t: expected times in [0, 1], got {wrong:g}; a path is not continued past its ends"
+            )
+        if increasing and not bool((seen.diff(dim=-1) > 0).all()):
+            raise ValueError(
+                "t: expected strictly increasing times, got unsorted or repeated ones; sort them first"
+            )
+    return times
+
+
+def decoded(decode: Callable[[Tensor], Tensor] | None, points: Tensor, event_dim: int) -> Tensor:
+    """`decode` applied to all points `(*leading, *event)` at once as one batch `(rows, *event)`."""
+    if decode is None:
+        return points
+    leading = points.shape[: points.ndim - event_dim]
+    result = decode(points.reshape(-1, *points.shape[points.ndim - event_dim :]))
+    if result.shape[:1] != (leading.numel(),):
+        raise ValueError(
+            f"decode: expected one output per latent ({leading.numel()} rows), got shape "
+            f"{tuple(result.shape)}"
+        )
+    return result.reshape(*leading, *result.shape[1:])
