@@ -1,0 +1,20 @@
+"""Normalizing flows: learned transforms, and their union with a chart and a base distribution."""
+
+from .bases import BASES, make_base
+from .build import FlowDescription, build_flow
+from .flow import ManifoldFlow
+from .glow import Glow
+from .transform import FlowTransform, call_and_ladj
+from .zuko import ZukoTransform
+
+__all__ = [
+    "BASES",
+    "FlowDescription",
+    "FlowTransform",
+    "Glow",
+    "ManifoldFlow",
+    "ZukoTransform",
+    "build_flow",
+    "call_and_ladj",
+    "make_base",
+]

@@ -1,0 +1,25 @@
+"""Training with Lightning, and models on disk. Needs the extra `train`."""
+
+try:
+    import lightning  # noqa: F401
+    import safetensors  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        'manifoldflow.training needs lightning and safetensors; install them with: pip install "manifoldflow[train]"'
+    ) from error
+
+from .classifier import Classifier, train_classifier
+from .export import SavedFlow, load_flow, save_flow
+from .fit import FlowTraining, train_flow
+from .settings import TrainSettings
+
+__all__ = [
+    "Classifier",
+    "FlowTraining",
+    "SavedFlow",
+    "TrainSettings",
+    "load_flow",
+    "save_flow",
+    "train_classifier",
+    "train_flow",
+]

@@ -1,0 +1,66 @@
+"""Images in numpy files: .npy with the images, .npz with `images` and, if there are any, `labels`."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import DataError
+from .images import ImageSet
+
+__all__ = ["images_from_array", "read_numpy"]
+
+
+def images_from_array(array: np.ndarray, name: str) -> Tensor:
+    """uint8 images (N, c, h, w) from (N, h, w), (N, c, h, w) or (N, h, w, c), c = 1 or 3, of any integer dtype.
+
+    Raises:
+        DataError: Another shape; a dtype that is no integer; values outside 0 ... 255.
+    """
+    if array.dtype.kind == "f" and array.size and not np.isfinite(array).all():
+        raise DataError(f"{name}: expected integer images, got {array.dtype} with NaN or infinite values")
+    if array.dtype.kind not in "ui":
+        raise DataError(
+            f"{name}: expected integer images with values 0 to 255, got {array.dtype}; "
+            "scale and round them to integers first"
+        )
+    if array.ndim == 3:
+        array = array[:, None]
+    elif array.ndim == 4 and array.shape[1] not in (1, 3) and array.shape[3] in (1, 3):
+        array = np.moveaxis(array, 3, 1)
+    if array.size and (array.min() < 0 or array.max() > 255):
+        raise DataError(f"{name}: expected values 0 to 255, got {array.min()} to {array.max()}")
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.uint8))
+
+
+def read_numpy(path: Path, levels: int = 256) -> ImageSet:
+    """An .npy or .npz file; nothing in it is unpickled.
+
+    Raises:
+        DataError: The file is missing, damaged, holds pickled objects or lacks the array `images`.
+    """
+    path = Path(path)
+    try:
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            images, labels = content, None
+        else:
+            with content:
+                if "images" not in content:
+                    raise DataError(
+                        f"{path}: expected an array named 'images', got {', '.join(content.files) or 'none'}"
+                    )
+                images = content["images"]
+                labels = content.get("labels", None)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except DataError:
+        raise
+    except Exception as error:  # numpy raises whatever the zip and npy parsers meet
+        raise DataError(f"{path}: not a readable numpy file without pickled objects ({error})") from error
+    if labels is not None:
+        if labels.dtype.kind not in "ui":
+            raise DataError(f"{path}: labels: expected integers, got {labels.dtype}")
+        labels = torch.from_numpy(labels.astype(np.int64))
+    return ImageSet(images_from_array(images, str(path)), labels, levels, path.stem)

@@ -1,0 +1,101 @@
+"""Uniform dequantisation with reproducible noise, and the arithmetic of bits per dimension."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..errors import DataError
+
+__all__ = ["bits_per_dim", "check_unit_images", "dequantise", "hashed_uniform", "quantise"]
+
+
+def _wrapped(value: int) -> int:
+    """A 64-bit constant as the signed integer that torch's int64 arithmetic wraps to."""
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+_GAMMA, _MIX_1, _MIX_2 = map(_wrapped, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+
+
+def _shift_right(x: Tensor, bits: int) -> Tensor:
+    """Logical right shift; torch's own is arithmetic."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _splitmix(x: Tensor) -> Tensor:
+    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014, figure 16): mixes the 64 bits of each element."""
+    x = (x ^ _shift_right(x, 30)) * _MIX_1
+    x = (x ^ _shift_right(x, 27)) * _MIX_2
+    return x ^ _shift_right(x, 31)
+
+
+def hashed_uniform(index: Tensor, count: int, *, seed: int, epoch: int) -> Tensor:
+    """Uniform noise in [0, 1) that is a function of (seed, epoch, example index, position) alone.
+
+    A run that is resumed, or spread over devices, so sees the noise of the uninterrupted run, which
+    generator state would not give.
+
+    Args:
+        index: Example indices (b,), int64.
+        count: Numbers wanted for each example.
+        seed: Of the run.
+        epoch: Number of the pass over the data.
+
+    Returns:
+        (b, count), float32, multiples of 2^-24.
+    """
+    key = _splitmix(torch.tensor([seed, epoch], device=index.device) + _GAMMA)
+    stream = _splitmix(index * _GAMMA + key[0] + _splitmix(key[1:] + key[0]))
+    position = torch.arange(1, count + 1, device=index.device) * _GAMMA
+    bits = _splitmix(stream[:, None] + position)
+    return _shift_right(bits, 40).to(torch.float32) * 2.0**-24
+
+
+def dequantise(images: Tensor, levels: int, noise: Tensor | float = 0.5) -> Tensor:
+    """(image + noise) / levels, in [0, 1): the continuous data whose density a flow models.
+
+    Args:
+        images: uint8, (*batch, c, h, w).
+        levels: Number of values a pixel can take.
+        noise: In [0, 1), broadcastable; 0.5 is the deterministic middle, for encoding.
+    """
+    return (images.to(torch.get_default_dtype()) + noise) / levels
+
+
+def quantise(x: Tensor, levels: int) -> Tensor:
+    """The image (uint8) whose dequantisation cell holds x; outside [0, 1] the nearest image."""
+    return (x * levels).floor().clamp(0, levels - 1).to(torch.uint8)
+
+
+def bits_per_dim(log_prob: Tensor, dim: int, levels: int) -> Tensor:
+    r"""Bits per dimension, :math:`-(\log p(x) - d \log levels) / (d \log 2)`.
+
+    Here log p is the density of x = (image + u) / levels in [0, 1)^d with respect to Lebesgue
+    measure. With u uniform the mean of this is an upper bound on the bits that the discrete model
+    P(image) = integral of p over its cell needs (Theis et al. 2016, arXiv 1511.01844, section 3.1).
+
+    Args:
+        log_prob: Log-densities in nats, any shape.
+        dim: d = c h w.
+        levels: Number of values a pixel can take.
+    """
+    return -log_prob / (dim * math.log(2)) + math.log2(levels)
+
+
+def check_unit_images(name: str, x: Tensor, shape: tuple[int, int, int]) -> None:
+    """Check that `x` holds floating-point images (*batch, c, h, w) in [0, 1].
+
+    Raises:
+        DataError: Another shape, an integer dtype, NaN or infinite values, or values outside [0, 1].
+    """
+    if x.shape[-3:] != shape:
+        raise DataError(f"{name}: expected images of shape (*batch, {shape}), got {tuple(x.shape)}")
+    if not x.is_floating_point():
+        raise DataError(f"{name}: expected floating-point images in [0, 1], got {x.dtype}; call dequantise first")
+    if not torch.isfinite(x).all():
+        raise DataError(f"{name}: expected finite values, got NaN or infinity")
+    if x.numel() and (x.min() < 0 or x.max() > 1):
+        raise DataError(
+            f"{name}: expected values in [0, 1], got {float(x.min()):.4g} to {float(x.max()):.4g}; divide by the levels"
+        )

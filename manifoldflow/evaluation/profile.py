@@ -1,0 +1,67 @@
+"""The profile of paths against the base's own distribution: the soap-bubble picture."""
+
+from dataclasses import dataclass
+
+import torch
+from pyro.distributions import TorchDistribution
+from torch import Tensor
+
+from ..distributions import Gaussian, VonMisesFisher
+
+__all__ = ["Profile", "base_statistic", "path_profile"]
+
+_BAND = (0.05, 0.5, 0.95)
+_DRAWS = 4000
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A statistic of path points over time, beside its law under the base.
+
+    Args:
+        statistic: What it is.
+        times: (m,).
+        path: Quantiles 5, 50 and 95 % over the pairs, (3, m).
+        base: The same quantiles under the base, (3,).
+        z_score: Mean over pairs of the base log-density in standard deviations from its mean under
+            the base, (m,); negative is less dense than typical.
+    """
+
+    statistic: str
+    times: Tensor
+    path: Tensor
+    base: Tensor
+    z_score: Tensor
+
+
+def base_statistic(base: TorchDistribution) -> tuple[str, Tensor | None]:
+    """The name of the one-dimensional statistic on which a base depends, and its mean direction if it has one."""
+    if isinstance(base, Gaussian):
+        return "norm |z|", None
+    if isinstance(base, VonMisesFisher):
+        return "cosine to the mean direction", base.loc
+    return "base log-density (nats)", None
+
+
+def _evaluate(base: TorchDistribution, s: Tensor) -> Tensor:
+    name, direction = base_statistic(base)
+    if direction is not None:
+        return s @ direction
+    return s.norm(dim=-1) if name.startswith("norm") else base.log_prob(s)
+
+
+def path_profile(base: TorchDistribution, points: Tensor, times: Tensor, *, seed: int) -> Profile:
+    """Profile of path points s (pairs, m, n) at `times` (m,) against draws from the base."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        draws = base.sample((_DRAWS,))
+    quantiles = torch.tensor(_BAND, dtype=points.dtype)
+    log_prob = base.log_prob(draws)
+    sd, mean = torch.std_mean(log_prob)
+    return Profile(
+        statistic=base_statistic(base)[0],
+        times=times,
+        path=_evaluate(base, points).quantile(quantiles, dim=0),
+        base=_evaluate(base, draws).quantile(quantiles),
+        z_score=(base.log_prob(points).mean(0) - mean) / sd,
+    )

@@ -1,0 +1,72 @@
+"""The base distributions of the published experiments, each with its chart, by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from pyro.distributions import TorchDistribution
+from torch.distributions.transforms import Transform
+
+from ..charts import Identity, IsometricLogRatio, Stereographic
+from ..distributions import Dirichlet, Gaussian, VonMisesFisher
+
+__all__ = ["BASES", "BaseChoice", "make_base"]
+
+
+@dataclass(frozen=True)
+class BaseChoice:
+    """A named family of base distributions: `build(dim, parameter)` gives the chart and the base."""
+
+    title: str
+    parameter: str
+    default: float
+    build: Callable[[int, float], tuple[Transform, TorchDistribution]]
+
+
+def _gaussian(dim: int, scale: float) -> tuple[Transform, TorchDistribution]:
+    return Identity(dim), Gaussian(torch.zeros(dim), torch.full((dim,), scale))
+
+
+def _von_mises_fisher(dim: int, ratio: float) -> tuple[Transform, TorchDistribution]:
+    # The mean is the south pole, the image of z = 0 (arXiv 2010.12059, section 3).
+    south = torch.zeros(dim + 1)
+    south[-1] = -1.0
+    base = VonMisesFisher(south, torch.tensor(ratio * dim))
+    # Under the base the stereographic coordinates have a typical norm of sqrt((1-A)/(1+A)), and a
+    # freshly initialised flow gives sqrt(d): the chart's scale maps one onto the other.
+    a = float(base.mean_resultant_length)
+    return Stereographic(dim, scale=sqrt(dim * (1 + a) / (1 - a))), base
+
+
+def _dirichlet(dim: int, concentration: float) -> tuple[Transform, TorchDistribution]:
+    # The isometric log-ratio treats the coordinates alike; the additive one singles out the last.
+    return IsometricLogRatio(dim), Dirichlet(torch.full((dim + 1,), concentration))
+
+
+BASES = {
+    "gaussian": BaseChoice("Gaussian", "standard deviation", 1.0, _gaussian),
+    "vmf": BaseChoice("von Mises-Fisher", "concentration over d", 1.0, _von_mises_fisher),
+    "dirichlet": BaseChoice("Dirichlet", "concentration of each coordinate", 2.0, _dirichlet),
+}
+
+
+def make_base(name: str, dim: int, parameter: float | None = None) -> tuple[Transform, TorchDistribution, BaseChoice]:
+    """Chart R^d -> manifold and base distribution of a named family.
+
+    Args:
+        name: One of `BASES`: "gaussian", "vmf" (mean at the south pole), "dirichlet" (symmetric).
+        dim: d, the dimension of the data.
+        parameter: What `BASES[name].parameter` says; None for its default.
+
+    Raises:
+        ValueError: An unknown name, or a parameter that is not positive and finite.
+    """
+    if name not in BASES:
+        raise ValueError(f"base: expected one of {', '.join(BASES)}, got {name!r}")
+    choice = BASES[name]
+    value = choice.default if parameter is None else float(parameter)
+    if not 0 < value < float("inf"):
+        raise ValueError(f"base parameter ({choice.parameter}): expected a positive finite number, got {value}")
+    chart, base = choice.build(dim, value)
+    return chart, base, choice

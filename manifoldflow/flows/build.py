@@ -1,0 +1,71 @@
+"""A flow from its description: plain JSON values in, a ManifoldFlow out. Loading runs no code of a file."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .bases import make_base
+from .flow import ManifoldFlow
+from .glow import Glow
+
+__all__ = ["FlowDescription", "build_flow"]
+
+
+@dataclass(frozen=True)
+class FlowDescription:
+    """Everything that fixes the architecture of a flow of images; its weights come on top.
+
+    Args:
+        shape: (c, h, w) of the images.
+        base: A name in `BASES`.
+        base_parameter: The base's parameter, None for its default.
+        levels, steps, hidden: Glow's L, K and hidden channels.
+    """
+
+    shape: tuple[int, int, int]
+    base: str = "gaussian"
+    base_parameter: float | None = None
+    levels: int = 2
+    steps: int = 8
+    hidden: int = 64
+
+    @property
+    def dim(self) -> int:
+        """d = c h w."""
+        c, h, w = self.shape
+        return c * h * w
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain values."""
+        return {**asdict(self), "shape": list(self.shape)}
+
+    @classmethod
+    def from_json(cls, fields: Any) -> "FlowDescription":
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: A field is missing, unknown or of the wrong kind.
+        """
+        kinds: dict[str, type | tuple[type, ...]] = {
+            "shape": list,
+            "base": str,
+            "base_parameter": (int, float, type(None)),
+            "levels": int,
+            "steps": int,
+            "hidden": int,
+        }
+        if not isinstance(fields, dict) or set(fields) != set(kinds):
+            raise ValueError(f"flow description: expected the fields {sorted(kinds)}, got {fields!r:.200}")
+        for name, kind in kinds.items():
+            if not isinstance(fields[name], kind) or isinstance(fields[name], bool):
+                raise ValueError(f"flow description: {name} has the wrong type: {fields[name]!r:.100}")
+        shape = fields["shape"]
+        if len(shape) != 3 or not all(type(n) is int and 1 <= n <= 4096 for n in shape):
+            raise ValueError(f"flow description: shape: expected [c, h, w], got {shape!r:.100}")
+        return cls(**{**fields, "shape": tuple(shape)})
+
+
+def build_flow(description: FlowDescription) -> ManifoldFlow:
+    """A freshly initialised flow; torch's generator decides the rotations and the couplings."""
+    chart, base, _ = make_base(description.base, description.dim, description.base_parameter)
+    transform = Glow(description.shape, levels=description.levels, steps=description.steps, hidden=description.hidden)
+    return ManifoldFlow(transform, chart, base)

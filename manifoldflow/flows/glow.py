@@ -1,0 +1,155 @@
+"""Glow: a multi-scale flow of images, as one torch Transform from images to vectors."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import constraints
+
+from .coupling import AffineCoupling, conditioner, scale_and_shift
+from .mixing import ChannelMixing
+from .squeeze import squeeze, unsqueeze
+from .transform import FlowTransform
+
+__all__ = ["Glow"]
+
+
+class Step(nn.Module):
+    """One step of flow: actnorm, invertible 1x1 convolution, affine coupling."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.mixing = ChannelMixing(channels)
+        self.coupling = AffineCoupling(channels, hidden)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x, mixing = self.mixing(x)
+        x, coupling = self.coupling(x)
+        return x, mixing + coupling
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return self.mixing.inverse(self.coupling.inverse(y))
+
+
+class FactorOut(nn.Module):
+    """Split half of the channels off, standardised by what the kept half predicts of them.
+
+    This is Glow's learned Gaussian prior of a level written as a transform, so that it serves any
+    base distribution.
+    """
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.split = (channels - channels // 2, channels // 2)
+        self.net = conditioner(self.split[0], 2 * self.split[1], hidden)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The kept half, the standardised other half, and the log-determinant (b,)."""
+        kept, out = x.split(self.split, dim=1)
+        log_scale, shift = scale_and_shift(self.net(kept))
+        return kept, torch.addcmul(shift, out, log_scale.exp()), log_scale.flatten(1).sum(1)
+
+    def inverse(self, kept: Tensor, out: Tensor) -> Tensor:
+        log_scale, shift = scale_and_shift(self.net(kept))
+        return torch.cat([kept, (out - shift) * (-log_scale).exp()], dim=1)
+
+
+class Glow(FlowTransform):
+    """Images (*batch, c, h, w) in [0, 1] to vectors (*batch, c h w), and back.
+
+    Each of the L levels squeezes, applies K steps of flow (actnorm, invertible 1x1 convolution,
+    affine coupling) and factors half of the channels out.
+
+    Args:
+        shape: (c, h, w) of an image; h and w divisible by 2^levels.
+        levels: L.
+        steps: K, steps of flow a level.
+        hidden: Channels of the couplings' hidden convolutions.
+
+    Raises:
+        ValueError: `shape` is not divisible, or a count is not positive.
+
+    Call `initialise` with one batch before training (data-dependent actnorm).
+
+    Reference: Kingma and Dhariwal 2018 (arXiv 1807.03039), figure 2.
+    """
+
+    domain = constraints.independent(constraints.real, 3)
+    codomain = constraints.independent(constraints.real, 1)
+
+    def __init__(self, shape: tuple[int, int, int], *, levels: int = 2, steps: int = 8, hidden: int = 64) -> None:
+        super().__init__()
+        c, h, w = self.shape = tuple(shape)
+        for name, value in {"levels": levels, "steps": steps, "hidden": hidden}.items():
+            if value < 1:
+                raise ValueError(f"{name}: expected a positive integer, got {value}")
+        if h % 2**levels or w % 2**levels:
+            raise ValueError(
+                f"shape: expected height and width divisible by 2^levels = {2**levels}, got {h} x {w}; "
+                "use fewer levels or pad the images"
+            )
+        self.levels, self.steps, self.hidden = levels, steps, hidden
+        self.dim = c * h * w
+        self.blocks = nn.ModuleList()
+        self.factors = nn.ModuleList()
+        self.part_shapes: list[tuple[int, int, int]] = []
+        for level in range(levels):
+            c, h, w = 4 * c, h // 2, w // 2
+            self.blocks.append(nn.ModuleList(Step(c, hidden) for _ in range(steps)))
+            if level < levels - 1:
+                self.factors.append(FactorOut(c, hidden))
+                self.part_shapes.append((c // 2, h, w))
+                c -= c // 2
+        self.part_shapes.append((c, h, w))
+
+    def forward_shape(self, shape: torch.Size) -> torch.Size:
+        """(*batch, c, h, w) -> (*batch, c h w)."""
+        return torch.Size((*shape[:-3], self.dim))
+
+    def inverse_shape(self, shape: torch.Size) -> torch.Size:
+        """(*batch, c h w) -> (*batch, c, h, w)."""
+        return torch.Size((*shape[:-1], *self.shape))
+
+    def initialise(self, x: Tensor) -> None:
+        """Set every actnorm from one batch of images (b, c, h, w), as Glow does with its first batch."""
+        with torch.no_grad():
+            self._forward(x, initialise=True)
+
+    def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors (*batch, c h w) and log |det dz/dx| (*batch)."""
+        if x.shape[-3:] != self.shape:
+            raise ValueError(f"x: expected images of shape (*batch, {self.shape}), got {tuple(x.shape)}")
+        z, ladj = self._forward(x.reshape(-1, *self.shape))
+        return z.reshape(*x.shape[:-3], self.dim), ladj.reshape(x.shape[:-3])
+
+    def _levels(self) -> list[list[Step]]:
+        return [[cast(Step, step) for step in cast(nn.ModuleList, block)] for block in self.blocks]
+
+    def _forward(self, x: Tensor, initialise: bool = False) -> tuple[Tensor, Tensor]:
+        x = x - 0.5
+        ladj = x.new_zeros(len(x))
+        parts = []
+        for level, block in enumerate(self._levels()):
+            x = squeeze(x)
+            for step in block:
+                if initialise:
+                    step.mixing.initialise(x)
+                x, volume = step(x)
+                ladj = ladj + volume
+            if level < self.levels - 1:
+                x, part, volume = self.factors[level](x)
+                ladj = ladj + volume
+                parts.append(part.flatten(1))
+        return torch.cat([*parts, x.flatten(1)], dim=1), ladj
+
+    def _inverse(self, z: Tensor) -> Tensor:
+        parts = z.reshape(-1, self.dim).split([c * h * w for c, h, w in self.part_shapes], dim=1)
+        images = [part.reshape(-1, *shape) for part, shape in zip(parts, self.part_shapes)]
+        x, blocks = images[-1], self._levels()
+        for level in reversed(range(self.levels)):
+            if level < self.levels - 1:
+                x = cast(FactorOut, self.factors[level]).inverse(x, images[level])
+            for step in reversed(blocks[level]):
+                x = step.inverse(x)
+            x = unsqueeze(x)
+        return (x + 0.5).reshape(*z.shape[:-1], *self.shape)

@@ -1,0 +1,59 @@
+"""The table as printed in the terminal."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["headline_rows", "print_table"]
+
+
+def headline_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row a path (over all times), a model's samples and the floor, with test BPD and the midpoint's z-score."""
+    test_bpd = {model["base"]: model["result"]["test_bpd"] for model in result["models"]}
+    middle = {(r["base"], r["path"]): r["z_score"] for r in result["rows"] if r["time"] == "0.5"}
+    return [
+        {
+            **row,
+            "test_bpd": test_bpd.get(row["base"]),
+            "middle_z_score": middle.get((row["base"], row["path"])),
+        }
+        for row in result["rows"]
+        if row["time"] in ("", "all")
+    ]
+
+
+def number(value: float | None, digits: int) -> str:
+    """A figure for a table; nothing where it does not apply."""
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def print_table(result: dict[str, Any], console: Console | None = None) -> None:
+    """Print the headline rows of an evaluation."""
+    name = result["data"]["name"]
+    table = Table(
+        title=f"Interpolation on {name}: {result['rows'][0]['count']} images in every row",
+        caption=(
+            f"Frechet and kernel distance in {result['classifier']['features']} features of a classifier trained "
+            f"on {name} (accuracy {result['classifier']['accuracy']:.1%}); not comparable with Inception FID and KID"
+        ),
+    )
+    table.add_column("base")
+    table.add_column("path")
+    for column in ("test BPD", "path BPD", "Frechet", "kernel x 1000", "z at t = 0.5"):
+        table.add_column(column, justify="right")
+    previous = None
+    for row in headline_rows(result):
+        if previous not in (None, row["base"]):
+            table.add_section()
+        table.add_row(
+            row["base"] if row["base"] != previous else "",
+            row["path"],
+            number(row["test_bpd"], 3) if row["path"] == "samples" else "",
+            number(row["bpd"], 3),
+            number(row["frechet"], 3),
+            f"{1000 * row['kernel']:.2f} ± {1000 * row['kernel_sd']:.2f}",
+            number(row["middle_z_score"], 1),
+        )
+        previous = row["base"]
+    (console or Console()).print(table)

@@ -1,0 +1,115 @@
+"""The self-contained HTML page: no network access, every picture inside."""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ..files import write_text
+from .console import headline_rows, number
+from .findings import findings
+from .plots import distance_figure, profile_figure, strip_figure, training_figure
+from .strips import image_grid, strip
+
+__all__ = ["write_report"]
+
+
+def _embedded(image: Image.Image) -> dict[str, Any]:
+    data = io.BytesIO()
+    image.save(data, "PNG", optimize=True)
+    return {
+        "src": "data:image/png;base64," + base64.b64encode(data.getvalue()).decode(),
+        "width": image.width,
+        "height": image.height,
+    }
+
+
+def _save(figure: Figure, path: Path) -> str:
+    figure.savefig(path, dpi=150)
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _strip_list(result: dict[str, Any], images: dict[str, np.ndarray]) -> list[tuple[str, str, np.ndarray]]:
+    """Base, path and images (pairs, m, c, h, w), in the table's order."""
+    keys = [key for key in images if key.startswith("strips/")]
+    return [(p["base"], p["path"], images[key]) for p, key in zip(result["profiles"], keys, strict=True)]
+
+
+def write_report(
+    result: dict[str, Any],
+    images: dict[str, np.ndarray],
+    histories: dict[str, list[tuple[int, float]]],
+    folder: Path,
+) -> None:
+    """Write report.html and figures/*.png into an existing folder.
+
+    Args:
+        result: What `evaluate_step` returns.
+        images: Its images.npz: "samples/<base>" and "strips/<base>/<method>".
+        histories: (epoch, validation bits per dimension) of each base's training.
+        folder: Where to.
+    """
+    pictures = Path(folder) / "figures"
+    pictures.mkdir(exist_ok=True)
+    levels = result["data"]["levels"]
+    strips = _strip_list(result, images)
+    labels = result["pair_labels"]
+    titled = [(f"{base}, {path}", x) for base, path, x in strips]
+    _save(strip_figure(titled, labels, levels), pictures / "strips.png")
+    embedded = {
+        "profile": _save(profile_figure(result), pictures / "profile.png"),
+        "distance": _save(distance_figure(result), pictures / "distance.png"),
+        "training": _save(training_figure(histories), pictures / "training.png"),
+    }
+    samples = []
+    for model in result["models"]:
+        draws = torch.from_numpy(images[f"samples/{model['name']}"])
+        grid = image_grid(draws, levels)
+        grid.save(pictures / f"samples-{model['name']}.png")
+        samples.append({"base": model["base"], "count": len(draws), **_embedded(grid)})
+    pairs = []
+    for i, (a, b) in enumerate(labels):
+        rows = [
+            {
+                "base": base,
+                "path": path,
+                "alt": f"{a} to {b}, {base}, {path}",
+                **_embedded(strip(torch.from_numpy(x[i]), levels)),
+            }
+            for base, path, x in strips
+        ]
+        pairs.append({"title": f"Pair {i + 1}: from {a} to {b}", "strips": rows})
+    headline = headline_rows(result)
+    for row, before in zip(headline, [None, *headline]):
+        row["first"] = before is None or before["base"] != row["base"]
+    environment = Environment(
+        loader=PackageLoader("manifoldflow", "report"), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters["figure"] = number
+    page = environment.get_template("page.html").render(
+        title=f"Interpolating {result['data']['name']}: which path stays where the flow has learned?",
+        headline=headline,
+        findings=findings(result),
+        figures=embedded,
+        samples=samples,
+        pairs=pairs,
+        steps=strips[0][2].shape[1],
+        settings=json.dumps(_settings(result), indent=2),
+        **{key: result[key] for key in ("data", "models", "rows", "classifier", "reference_images")},
+    )
+    write_text(Path(folder) / "report.html", page)
+
+
+def _settings(result: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "evaluation": result["settings"],
+        "models": {model["name"]: model["settings"] for model in result["models"]},
+        "versions": result["versions"],
+    }

@@ -1,0 +1,120 @@
+"""Figures of an evaluation, drawn with matplotlib's object interface: no global state, no display."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = ["distance_figure", "profile_figure", "strip_figure", "training_figure"]
+
+# Okabe and Ito's palette, told apart with any colour vision.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = "osD^vPX"
+
+
+def _figure(width: float, height: float, columns: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False, **options)[0]
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(alpha=0.25, linewidth=0.6)
+    return figure, list(axes)
+
+
+def _groups(result: dict[str, Any]) -> list[str]:
+    return [model["base"] for model in result["models"]]
+
+
+def profile_figure(result: dict[str, Any]) -> Figure:
+    """The soap-bubble picture: each path's statistic over time, beside its law under the base."""
+    bases = _groups(result)
+    figure, axes = _figure(4.2 * len(bases), 3.6, len(bases))
+    for ax, base in zip(axes, bases):
+        profiles = [p for p in result["profiles"] if p["base"] == base]
+        low, middle, high = profiles[0]["base_quantiles"]
+        ax.axhspan(low, high, color="0.85", label="base: 5 to 95 %")
+        ax.axhline(middle, color="0.45", linewidth=1, linestyle="--", label="base: median")
+        for i, p in enumerate(profiles):
+            lower, median, upper = np.array(p["path_quantiles"])
+            ax.fill_between(p["times"], lower, upper, color=_COLOURS[i], alpha=0.15, linewidth=0)
+            ax.plot(p["times"], median, color=_COLOURS[i], marker=_MARKERS[i], markersize=4, label=p["path"])
+        ax.set(title=base, xlabel="path time t", ylabel=profiles[0]["statistic"], xlim=(0, 1))
+        # Room for the legend below the curves.
+        bottom, top = ax.get_ylim()
+        ax.set_ylim(bottom - 0.12 * (3 + len(profiles)) / 2 * (top - bottom), top)
+        ax.legend(fontsize=8, loc="lower center", frameon=False, ncols=2)
+    return figure
+
+
+def distance_figure(result: dict[str, Any]) -> Figure:
+    """Frechet distance and bits per dimension of every path over time, with the floor of real images."""
+    figure, (left, right) = _figure(11, 4.0, 2)
+    floor = next(r for r in result["rows"] if r["base"] == "real images")
+    left.axhline(floor["frechet"], color="0.45", linestyle="--", linewidth=1, label="real test images (floor)")
+    paths = list(dict.fromkeys((r["base"], r["path"]) for r in result["rows"] if r["time"] not in ("", "all")))
+    for i, (base, path) in enumerate(paths):
+        rows = [r for r in result["rows"] if (r["base"], r["path"]) == (base, path) and r["time"] not in ("", "all")]
+        times = [float(r["time"]) for r in rows]
+        style: dict[str, Any] = {
+            "color": _COLOURS[i % len(_COLOURS)],
+            "marker": _MARKERS[i % len(_MARKERS)],
+            "markersize": 4,
+            "label": f"{base}, {path}",
+        }
+        left.plot(times, [r["frechet"] for r in rows], **style)
+        right.plot(times, [r["bpd"] for r in rows], **style)
+    left.set(xlabel="path time t", ylabel="Frechet distance (classifier features)", xlim=(0, 1), ylim=(0, None))
+    right.set(xlabel="path time t", ylabel="bits per dimension (own flow)", xlim=(0, 1))
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    return figure
+
+
+def training_figure(histories: dict[str, list[tuple[int, float]]]) -> Figure:
+    """Validation bits per dimension over epochs, one curve a base."""
+    figure, (ax,) = _figure(6.5, 3.4)
+    lowest = min(bpd for history in histories.values() for _, bpd in history)
+    for i, (base, history) in enumerate(histories.items()):
+        epochs, bpd = zip(*history)
+        ax.plot(epochs, bpd, color=_COLOURS[i % len(_COLOURS)], label=f"{base} (best {min(bpd):.3f})")
+    ax.set(xlabel="epoch", ylabel="validation bits per dimension", ylim=(lowest - 0.1, lowest + 1.5))
+    ax.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def strip_figure(strips: list[tuple[str, np.ndarray]], labels: list[list[int]], levels: int) -> Figure:
+    """The first pairs by every path: one block a path, a row a pair, a column a time.
+
+    Args:
+        strips: Title and images (pairs, m, c, h, w) of each path.
+        labels: Classes of each pair's end points.
+        levels: Values a pixel can take.
+    """
+    pairs, steps = min(4, strips[0][1].shape[0]), strips[0][1].shape[1]
+    columns = min(2, len(strips))
+    rows = -(-len(strips) // columns)
+    figure = Figure(figsize=(columns * steps * 0.52, rows * (pairs * 0.52 + 0.55)), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flat
+    for ax, (title, images) in zip(axes, strips):
+        ax.imshow(_mosaic(images[:pairs], levels), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        side = images.shape[-1] + 1
+        ax.set_title(title, fontsize=9)
+        ax.set_xticks([side * (i + 0.5) for i in (0, steps // 2, steps - 1)], ["t = 0", "0.5", "1"], fontsize=7)
+        ax.set_yticks(
+            [(images.shape[-2] + 1) * (i + 0.5) for i in range(pairs)],
+            [f"{a} → {b}" for a, b in labels[:pairs]],
+            fontsize=7,
+        )
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
+    for ax in list(axes):
+        ax.set_axis_off()
+    return figure
+
+
+def _mosaic(images: np.ndarray, levels: int) -> np.ndarray:
+    """(rows, columns, c, h, w) to one picture (H, W, c) in [0, 1] with a line of mid-grey between tiles."""
+    x = np.pad(images / (levels - 1), [(0, 0), (0, 0), (0, 0), (0, 1), (0, 1)], constant_values=0.5)
+    rows, columns, c, h, w = x.shape
+    return x.transpose(0, 3, 1, 4, 2).reshape(rows * h, columns * w, c)

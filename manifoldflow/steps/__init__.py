@@ -1,0 +1,22 @@
+"""The main job as steps on folders, each reading what the former wrote. Needs the extra `train`."""
+
+from .demo import DemoSize, run_demo
+from .evaluate import evaluate_step
+from .interpolate import PATHS, interpolate_step
+from .report import report_step
+from .sample import sample_step
+from .train import DataChoice, TrainedRun, load_run, train_step
+
+__all__ = [
+    "PATHS",
+    "DataChoice",
+    "DemoSize",
+    "TrainedRun",
+    "evaluate_step",
+    "interpolate_step",
+    "load_run",
+    "report_step",
+    "run_demo",
+    "sample_step",
+    "train_step",
+]

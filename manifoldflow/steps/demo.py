@@ -1,0 +1,86 @@
+"""The main job in one go: three flows, six paths, one evaluation, one report."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..files import new_folder
+from ..training import TrainSettings
+from .evaluate import evaluate_step
+from .interpolate import PATHS, interpolate_step
+from .record import versions
+from .report import write_report_files
+from .train import DataChoice, train_step
+
+__all__ = ["DemoSize", "run_demo"]
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """How large the demo is on a data set.
+
+    Args:
+        levels, steps, hidden: Glow's L, K and hidden channels.
+        pairs: Pairs of test images.
+        training: Of each flow.
+    """
+
+    levels: int
+    steps: int
+    hidden: int
+    pairs: int
+    training: TrainSettings
+
+    @classmethod
+    def of(cls, data: str) -> "DemoSize":
+        """The size that fits a data set: small for the 8x8 digits, larger otherwise."""
+        if data == "digits":
+            return cls(2, 8, 64, 300, TrainSettings(epochs=80, batch_size=64, patience=15, max_seconds=90))
+        return cls(2, 8, 96, 500, TrainSettings(epochs=40, batch_size=64, patience=8, max_seconds=1800))
+
+
+def run_demo(
+    out: Path,
+    *,
+    data: str = "digits",
+    size: DemoSize | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    say: Any = lambda text: None,
+) -> dict[str, Any]:
+    """Train, interpolate, evaluate and report; return the evaluation.
+
+    Args:
+        out: New folder; replaced if an earlier demo wrote it.
+        data: As `load_images` takes it.
+        size: None for `DemoSize.of(data)`.
+        seed: Of everything.
+        progress: Show progress bars.
+        say: Called with a line before each part.
+
+    Raises:
+        ValueError, DataError, FloatingPointError: Nothing is left behind then.
+    """
+    size = size or DemoSize.of(data)
+    settings = replace(size.training, seed=seed)
+    record = {"settings": {"data": data, "seed": seed, **asdict(size)}, "versions": versions()}
+    choice = DataChoice(data, seed=seed)
+    with new_folder(out, "demo", record) as folder:
+        for i, base in enumerate(PATHS):
+            say(f"[{i + 1}/{len(PATHS) + 2}] training the flow with base {base}")
+            train_step(
+                choice,
+                folder / "models" / base,
+                base=base,
+                levels=size.levels,
+                steps=size.steps,
+                hidden=size.hidden,
+                settings=settings,
+                progress=progress,
+            )
+        say(f"[{len(PATHS) + 1}/{len(PATHS) + 2}] interpolating {size.pairs} pairs of test images")
+        for base in PATHS:
+            interpolate_step(folder / "models" / base, folder / "interpolations" / base, pairs=size.pairs, seed=seed)
+        say(f"[{len(PATHS) + 2}/{len(PATHS) + 2}] evaluating and writing the report")
+        evaluate_step([folder / "interpolations" / base for base in PATHS], folder / "evaluation", seed=seed)
+        return write_report_files(folder / "evaluation", folder)

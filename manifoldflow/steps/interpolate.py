@@ -1,0 +1,157 @@
+"""Interpolate between held-out images through a trained flow, by one or several methods."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data import ImageSet, dequantise, load_images, quantise
+from ..errors import DataError
+from ..evaluation import choose_pairs
+from ..files import new_folder
+from ..interpolation import build_path
+from .record import read_record, relative_to, versions
+from .train import TrainedRun, load_run
+
+__all__ = ["PATHS", "Interpolation", "interpolate_step", "read_interpolations"]
+
+PATHS: dict[str, dict[str, str]] = {
+    "gaussian": {"linear": "linear", "norm-corrected": "norm-corrected", "slerp": "slerp"},
+    "vmf": {"geodesic": "slerp (geodesic)"},
+    "dirichlet": {"linear": "linear", "geodesic": "Fisher-Rao geodesic"},
+}
+"""For each base the interpolation methods that suit its space, with their names in tables."""
+
+_PAIRS_A_CHUNK = 100
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """The interpolants of one method.
+
+    Args:
+        base, method: Which.
+        title: The method's name in tables.
+        times: (m,).
+        points: On the base's manifold, (pairs, m, n), float32.
+        images: Decoded, (pairs, m, c, h, w), uint8.
+    """
+
+    base: str
+    method: str
+    title: str
+    times: Tensor
+    points: Tensor
+    images: Tensor
+
+
+def _methods(base: str, wanted: list[str] | None) -> list[str]:
+    allowed = PATHS[base]
+    methods = [m.replace("_", "-") for m in wanted] if wanted else list(allowed)
+    for method in methods:
+        if method not in allowed:
+            raise DataError(f"method: expected one of {', '.join(allowed)} for the base {base}, got {method!r}")
+    return methods
+
+
+def _encode(run: TrainedRun, data: ImageSet, index: Tensor) -> Tensor:
+    return torch.cat([run.flow.encode(dequantise(data.images[i], run.levels)) for i in index.split(500)])
+
+
+@torch.no_grad()
+def interpolate_step(
+    model: Path,
+    out: Path,
+    *,
+    methods: list[str] | None = None,
+    pairs: int = 16,
+    steps: int = 11,
+    seed: int = 0,
+    data: str | None = None,
+) -> dict[str, Any]:
+    """Write <method>.npz with `points`, `images` and `times` for each method; return the record.
+
+    Args:
+        model: A folder that `train_step` wrote.
+        out: New folder.
+        methods: Of `PATHS[base]`; None for all of them.
+        pairs: How many pairs of different classes, from the model's test images.
+        steps: Times, both ends included.
+        seed: Decides the pairs.
+        data: Take the pairs from other data of the same shape and levels instead.
+
+    Raises:
+        DataError: Not a model; a method that does not suit its base; too few images.
+    """
+    if pairs < 1 or steps < 2:
+        raise DataError(f"pairs, steps: expected at least 1 pair and 2 steps, got {pairs} and {steps}")
+    run = load_run(model)
+    base_name = run.description.base
+    names = _methods(base_name, methods)
+    images = run.data.load()[2] if data is None else load_images(data, size=run.description.shape[1])
+    if images.shape != run.description.shape or images.levels != run.levels:
+        raise DataError(
+            f"data: expected images {run.description.shape} with {run.levels} levels as the model has, "
+            f"got {images.shape} with {images.levels}"
+        )
+    index = choose_pairs(images, pairs, seed=seed)
+    start, end = (_encode(run, images, column) for column in index.unbind(1))
+    times = torch.linspace(0, 1, steps, dtype=start.dtype)
+    assert images.labels is not None
+    record: dict[str, Any] = {
+        "settings": {
+            "model": relative_to(model, out),
+            "data": data and str(Path(data).resolve()),
+            "methods": names,
+            "pairs": pairs,
+            "steps": steps,
+            "seed": seed,
+        },
+        "base": base_name,
+        "levels": run.levels,
+        "pair_index": index.tolist(),
+        "pair_labels": images.labels[index].tolist(),
+        "versions": versions(),
+    }
+    with new_folder(out, "interpolate", record) as folder:
+        for name in names:
+            path = build_path(start, end, method=name, base=run.flow.base)
+            points = path(times)
+            decoded = [quantise(run.flow.decode(part), run.levels) for part in points.split(_PAIRS_A_CHUNK)]
+            np.savez(
+                folder / f"{name}.npz",
+                points=points.numpy(),
+                images=torch.cat(decoded).numpy(),
+                times=times.numpy(),
+            )
+    return {"command": "interpolate", **record}
+
+
+def read_interpolations(folder: Path) -> tuple[TrainedRun, dict[str, Any], list[Interpolation]]:
+    """The run, the record and the interpolants that `interpolate_step` wrote.
+
+    Raises:
+        DataError: Not such a folder, or a file of it is missing or damaged.
+    """
+    folder = Path(folder)
+    record = read_record(folder, "interpolate")
+    try:
+        run = load_run(folder / record["settings"]["model"])
+        titles = PATHS[record["base"]]
+        methods = [(name, titles[name]) for name in record["settings"]["methods"]]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder}: its record is damaged ({error})") from error
+    return run, record, [_read_one(folder, record["base"], name, title) for name, title in methods]
+
+
+def _read_one(folder: Path, base: str, name: str, title: str) -> Interpolation:
+    path = folder / f"{name}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            arrays = {key: torch.from_numpy(content[key]) for key in ("times", "points", "images")}
+    except Exception as error:  # numpy raises whatever the zip and npy parsers meet
+        raise DataError(f"{path}: missing or damaged ({error}); run 'manifoldflow interpolate' again") from error
+    return Interpolation(base, name, title, **arrays)

@@ -1,0 +1,61 @@
+"""Write the report of an evaluation: the page, the figures, the table."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+from ..files import new_folder, read_json, write_json, write_text
+from ..report import write_report
+from .evaluate import rows_to_csv
+from .record import read_record, versions
+
+__all__ = ["report_step"]
+
+
+def _history(model: Path) -> list[tuple[int, float]]:
+    """(epoch, validation bits per dimension) from Lightning's CSV log."""
+    path = model / "log" / "metrics.csv"
+    try:
+        with path.open(newline="") as file:
+            return [
+                (int(row["epoch"]), float(row["validation_bpd"]))
+                for row in csv.DictReader(file)
+                if row.get("validation_bpd")
+            ]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: missing or damaged ({error})") from error
+
+
+def write_report_files(evaluation: Path, folder: Path) -> dict[str, Any]:
+    """Write report.html, figures/, table.csv and evaluation.json into an existing folder; return the latter."""
+    evaluation = Path(evaluation)
+    read_record(evaluation, "evaluate")
+    result = read_json(evaluation / "evaluation.json")
+    try:
+        with np.load(evaluation / "images.npz", allow_pickle=False) as content:
+            images = {key: content[key] for key in content.files}
+    except Exception as error:  # numpy raises whatever the zip and npy parsers meet
+        raise DataError(f"{evaluation / 'images.npz'}: missing or damaged ({error})") from error
+    histories = {}
+    for path, model in zip(result["settings"]["interpolations"], result["models"], strict=True):
+        interpolation = evaluation / path
+        record = read_record(interpolation, "interpolate")
+        histories[model["base"]] = _history(interpolation / record["settings"]["model"])
+    write_report(result, images, histories, folder)
+    write_text(folder / "table.csv", rows_to_csv(result["rows"]))
+    write_json(folder / "evaluation.json", result)
+    return result
+
+
+def report_step(evaluation: Path, out: Path) -> dict[str, Any]:
+    """Write the report of what `evaluate_step` wrote to the new folder `out`.
+
+    Raises:
+        DataError: Not an evaluation, or a file of it is missing or damaged.
+    """
+    record = {"settings": {"evaluation": str(Path(evaluation).resolve())}, "versions": versions()}
+    with new_folder(out, "report", record) as folder:
+        return write_report_files(evaluation, folder)

@@ -1,0 +1,135 @@
+"""Train one flow on a data set and save it with everything needed to use it again."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..data import DATA_SETS, ImageSet, load_images, split
+from ..errors import DataError
+from ..files import new_folder
+from ..flows import FlowDescription, ManifoldFlow
+from ..training import SavedFlow, TrainSettings, load_flow, save_flow, train_flow
+from ..training.fit import held_out_bits_per_dim
+from .record import read_record, versions
+
+__all__ = ["DataChoice", "TrainedRun", "load_run", "train_step"]
+
+_BPD_DRAWS = 5
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """Which data, and how it is split.
+
+    Args:
+        source: As `manifoldflow.data.load_images` takes it.
+        size: Side in pixels for a folder of images.
+        validation, test: Fractions held out; the rest is for training.
+        seed: Of the split.
+    """
+
+    source: str
+    size: int = 32
+    validation: float = 0.1
+    test: float = 0.2
+    seed: int = 0
+
+    def resolved(self) -> "DataChoice":
+        """The same with an absolute path, to be found again from anywhere."""
+        if self.source in DATA_SETS:
+            return self
+        return DataChoice(**{**asdict(self), "source": str(Path(self.source).resolve())})
+
+    def load(self) -> tuple[ImageSet, ImageSet, ImageSet]:
+        """Training, validation and test images."""
+        if not (0 < self.validation < 1 and 0 < self.test < 1 and self.validation + self.test < 1):
+            raise DataError(
+                "validation, test: expected positive fractions that leave something to train on, "
+                f"got {self.validation} and {self.test}"
+            )
+        data = load_images(self.source, size=self.size)
+        fractions = [1 - self.validation - self.test, self.validation, self.test]
+        train, validation, test = split(data, fractions, seed=self.seed)
+        return train, validation, test
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A trained flow with its data.
+
+    Args:
+        folder: Where it is.
+        flow: In eval mode.
+        description: Its architecture and base.
+        data: What it was trained on.
+        levels: Values a pixel can take.
+        record: Settings, versions and results as recorded.
+    """
+
+    folder: Path
+    flow: ManifoldFlow
+    description: FlowDescription
+    data: DataChoice
+    levels: int
+    record: dict[str, Any]
+
+
+def train_step(
+    data: DataChoice,
+    out: Path,
+    *,
+    base: str,
+    base_parameter: float | None = None,
+    levels: int = 2,
+    steps: int = 8,
+    hidden: int = 64,
+    settings: TrainSettings,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train a Glow with the given base; write the model, its log and its record to `out`; return the record.
+
+    Raises:
+        ValueError, DataError: A setting or the data is not as expected; nothing is written then.
+    """
+    data = data.resolved()
+    train, validation, test = data.load()
+    description = FlowDescription(
+        train.shape, base=base, base_parameter=base_parameter, levels=levels, steps=steps, hidden=hidden
+    )
+    record: dict[str, Any] = {
+        "settings": {"data": asdict(data), "flow": description.to_json(), "training": settings.to_json()},
+        "images": {"train": len(train), "validation": len(validation), "test": len(test)},
+        "versions": versions(),
+    }
+    with new_folder(out, "train", record) as folder:
+        result = train_flow(description, train, validation, settings, folder=folder, progress=progress, title=base)
+        bpd = held_out_bits_per_dim(result.flow, test, seed=settings.seed, draws=_BPD_DRAWS)
+        record["result"] = {
+            "test_bpd": float(bpd.mean()),
+            "test_bpd_standard_error": float(bpd.std() / len(bpd) ** 0.5),
+            "validation_bpd": result.validation_bpd,
+            "epochs": result.epochs,
+            "best_epoch": result.best_epoch,
+            "stopped_by": result.stopped_by,
+            "seconds": round(result.seconds, 2),
+            "images_per_second": round(result.images_per_second, 1),
+        }
+        save_flow(folder, SavedFlow(result.flow, description, train.levels, record["result"]))
+        (folder / "best.ckpt").unlink()  # the same weights now stand in flow.safetensors
+    return {"command": "train", **record}
+
+
+def load_run(folder: Path) -> TrainedRun:
+    """What `train_step` wrote, without its data.
+
+    Raises:
+        DataError: Not such a folder, or a damaged one.
+    """
+    folder = Path(folder)
+    record = read_record(folder, "train")
+    saved = load_flow(folder)
+    try:
+        data = DataChoice(**record["settings"]["data"])
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder}: its record does not say which data it was trained on ({error})") from error
+    return TrainedRun(folder, saved.flow, saved.description, data, saved.levels, record)

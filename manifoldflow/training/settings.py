@@ -1,0 +1,44 @@
+"""What a training run is told."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["TrainSettings"]
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Settings of a training run; every one of them is recorded beside its result.
+
+    Args:
+        epochs: At most so many passes over the training data.
+        batch_size: Images a step.
+        learning_rate: Peak of the schedule: linear warm-up, then a cosine to zero.
+        warmup: Steps of the warm-up.
+        clip: Gradient norm above which gradients are scaled down.
+        patience: Stop after so many epochs without a better validation loss.
+        max_seconds: Stop after so many seconds, whatever was reached; None for no limit.
+        seed: Decides initial weights, batch order and noise.
+    """
+
+    epochs: int = 60
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    warmup: int = 50
+    clip: float = 50.0
+    patience: int = 10
+    max_seconds: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate", "clip", "patience"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        if self.warmup < 0:
+            raise ValueError(f"warmup: expected a number of steps, 0 or more, got {self.warmup}")
+        if self.max_seconds is not None and not self.max_seconds > 0:
+            raise ValueError(f"max_seconds: expected a positive number or None, got {self.max_seconds}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain values."""
+        return asdict(self)
