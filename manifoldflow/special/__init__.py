@@ -1,5 +1,14 @@
 """Functions that torch lacks, in float64 inside: Bessel functions, incomplete gammas and log tails."""
 
+from .bessel import (
+    log_sphere_area,
+    vmf_divergence,
+    vmf_log_partition,
+    vmf_log_peak,
+    vmf_mean_length,
+    vmf_mean_length_complement,
+    vmf_mean_length_derivative,
+)
 from .incomplete_gamma import gammainccinv, gammaincinv, log_gammainc, log_gammaincc
 from .log_tails import log1mexp, log_ndtri
 
@@ -10,4 +19,11 @@ __all__ = [
     "log_gammainc",
     "log_gammaincc",
     "log_ndtri",
+    "log_sphere_area",
+    "vmf_divergence",
+    "vmf_log_partition",
+    "vmf_log_peak",
+    "vmf_mean_length",
+    "vmf_mean_length_complement",
+    "vmf_mean_length_derivative",
 ]

@@ -1,0 +1,89 @@
+"""What every chart is: a bijection R^d -> manifold, with the log-volume of the manifold's measure."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.distributions import constraints
+from torch.distributions.transforms import Transform
+
+__all__ = ["Chart", "Identity"]
+
+
+class Chart(Transform):
+    r"""A bijection from chart coordinates z in R^d, shape `(*batch, d)`, onto a manifold, `(*batch, n)`.
+
+    Attributes:
+        dim: d, the dimension of the manifold.
+        ambient_dim: n, the number of coordinates of its points.
+
+    `log_abs_det_jacobian` is :math:`\tfrac12 \log\det J^T J` relative to the manifold's reference
+    measure, so that for a density p of points, p(chart(z)) times its exponential is a density on R^d.
+    """
+
+    bijective = True
+    domain = constraints.real_vector
+    sign = 1
+
+    def __init__(self, dim: int, cache_size: int = 0) -> None:
+        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
+            raise ValueError(f"dim: expected a positive integer, got {dim!r}")
+        super().__init__(cache_size=cache_size)
+        self.dim = dim
+
+    @property
+    def ambient_dim(self) -> int:
+        return self.dim
+
+    def log_volume(self, z: Tensor) -> Tensor:
+        """Log of the volume that the chart gives a unit cube at `z`: `(*batch, d)` to `(*batch,)`."""
+        raise NotImplementedError
+
+    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
+        """`log_volume(x)`; `y` is not used."""
+        return self.log_volume(x)
+
+    def forward_shape(self, shape: Sequence[int]) -> torch.Size:
+        return _replace_last(shape, self.dim, self.ambient_dim, self)
+
+    def inverse_shape(self, shape: Sequence[int]) -> torch.Size:
+        return _replace_last(shape, self.ambient_dim, self.dim, self)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.dim == other.dim
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.dim))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.dim})"
+
+
+def check_last(name: str, value: Tensor, expected: int, chart: Chart) -> None:
+    """Raise if the last dimension of `value` is not `expected`."""
+    if value.dim() < 1 or value.shape[-1] != expected:
+        raise ValueError(f"{name}: expected shape (*batch, {expected}) for {chart!r}, got {tuple(value.shape)}")
+
+
+def _replace_last(shape: Sequence[int], expected: int, new: int, chart: Chart) -> torch.Size:
+    if len(shape) < 1 or shape[-1] != expected:
+        raise ValueError(f"shape: expected (*batch, {expected}) for {chart!r}, got {tuple(shape)}")
+    return torch.Size((*shape[:-1], new))
+
+
+class Identity(Chart):
+    """R^d as its own chart, with zero log-volume."""
+
+    codomain = constraints.real_vector
+
+    def log_volume(self, z: Tensor) -> Tensor:
+        check_last("z", z, self.dim, self)
+        return z.new_zeros(z.shape[:-1])
+
+    def _call(self, z: Tensor) -> Tensor:
+        check_last("z", z, self.dim, self)
+        return z
+
+    def _inverse(self, s: Tensor) -> Tensor:
+        check_last("s", s, self.dim, self)
+        return s

@@ -1,0 +1,133 @@
+"""The Dirichlet distribution in log space: no coordinate is too small for it."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Size, Tensor
+from torch.distributions import constraints
+from torch.distributions.constraints import Constraint
+
+from .. import manifolds
+from .._geomstats import Manifold
+from ..charts import AdditiveLogRatio, Chart, SimplexChart
+from ..charts.constraints import Simplex
+from .base import BaseDistribution
+
+__all__ = ["Dirichlet"]
+
+
+class Dirichlet(BaseDistribution):
+    r"""Dirichlet distribution on the simplex with D = d + 1 coordinates.
+
+    .. math:: p(s) = \frac{1}{B(a)} \prod_{k=1}^D s_k^{a_k - 1}, \quad
+              \log B(a) = \sum_k \log\Gamma(a_k) - \log\Gamma\Big(\sum_k a_k\Big),
+
+    with respect to Lebesgue measure on the first d coordinates (torch's convention). Coordinates with small
+    concentrations are often below the smallest float: `log_prob_log` and `rsample_log` work with log s,
+    and so does the density in a chart of the simplex. `sample` and `rsample` exponentiate.
+
+    Args:
+        concentration: a > 0, shape `(*batch, D)`, D >= 2.
+
+    Results have the dtype and device of `concentration`; sums and normalisers are float64 inside.
+
+    Raises:
+        ValueError: D < 2, or a concentration is not a positive finite number.
+    """
+
+    arg_constraints: ClassVar[dict[str, Constraint]] = {
+        "concentration": constraints.independent(constraints.positive, 1)
+    }
+    has_rsample = True
+
+    def __init__(self, concentration: Tensor, *, validate_args: bool | None = None) -> None:
+        if concentration.dim() < 1 or concentration.shape[-1] < 2:
+            raise ValueError(f"concentration: expected shape (*batch, D) with D >= 2, got {tuple(concentration.shape)}")
+        self.concentration = concentration
+        super().__init__(concentration.shape[:-1], concentration.shape[-1:], validate_args=validate_args)
+
+    @constraints.dependent_property(is_discrete=False, event_dim=1)
+    def support(self) -> Simplex:
+        return Simplex(self.event_shape[-1] - 1)
+
+    def expand(self, batch_shape: Size, _instance: Any = None) -> "Dirichlet":
+        new = self._get_checked_instance(Dirichlet, _instance)
+        batch_shape = Size(batch_shape)
+        new.concentration = self.concentration.expand(batch_shape + self.event_shape)
+        super(Dirichlet, new).__init__(batch_shape, self.event_shape, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+    @property
+    def manifold(self) -> Manifold:
+        return manifolds.Simplex(self.event_shape[-1] - 1)
+
+    def default_chart(self) -> Chart:
+        return AdditiveLogRatio(self.event_shape[-1] - 1)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.concentration / self.concentration.sum(-1, keepdim=True)
+
+    @property
+    def variance(self) -> Tensor:
+        total = self.concentration.sum(-1, keepdim=True)
+        mean = self.concentration / total
+        return mean * (1 - mean) / (total + 1)
+
+    @property
+    def log_normalizer(self) -> Tensor:
+        """-log B(a), shape `batch`."""
+        return self._log_normalizer64().to(self.concentration.dtype)
+
+    def _log_normalizer64(self) -> Tensor:
+        a = self.concentration.double()
+        return a.sum(-1).lgamma() - a.lgamma().sum(-1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log density at points `(*batch, D)`; on the boundary it is infinite or that of the limit."""
+        if self._validate_args:
+            self._validate_sample(value)
+        a = self.concentration.double()
+        return (torch.xlogy(a - 1, value.double()).sum(-1) + self._log_normalizer64()).to(value.dtype)
+
+    def log_prob_log(self, log_value: Tensor) -> Tensor:
+        """Log density at points given by their log-coordinates; the reference measure is that of `log_prob`."""
+        a = self.concentration.double()
+        return (((a - 1) * log_value.double()).sum(-1) + self._log_normalizer64()).to(log_value.dtype)
+
+    def log_prob_in_chart(self, chart: Chart, z: Tensor) -> Tensor:
+        if not isinstance(chart, SimplexChart):
+            return super().log_prob_in_chart(chart, z)
+        # The chart's log-volume is the sum of the log-coordinates plus a constant, and turns a - 1 into a.
+        a = self.concentration.double()
+        weighted = (a * chart.to_log(z.double())).sum(-1)
+        return (weighted + self._log_normalizer64() + chart.log_volume_offset).to(z.dtype)
+
+    def rsample_log(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
+        """Log-coordinates of draws, differentiable in `concentration`."""
+        a = self.concentration.double().expand(self._extended_shape(sample_shape))
+        # Gamma(a) = Gamma(a + 1) U^(1/a) in law, and the logarithm of the right side never underflows.
+        noise = torch.rand_like(a.detach()).clamp(min=torch.finfo(a.dtype).tiny)
+        log_gamma = torch._standard_gamma(a + 1).log() + noise.log() / a
+        return log_gamma.log_softmax(-1).to(self.concentration.dtype)
+
+    def sample_log(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
+        """Log-coordinates of draws."""
+        with torch.no_grad():
+            return self.rsample_log(sample_shape)
+
+    def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
+        return self.rsample_log(sample_shape).exp()
+
+    def rsample_in_chart(self, chart: Chart, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
+        if not isinstance(chart, SimplexChart):
+            return super().rsample_in_chart(chart, sample_shape)
+        return chart.from_log(self.rsample_log(sample_shape))
+
+    def entropy(self) -> Tensor:
+        """Differential entropy with respect to Lebesgue measure on the first d coordinates, in nats."""
+        a = self.concentration.double()
+        total = a.sum(-1)
+        spread = (total - a.shape[-1]) * total.digamma() - ((a - 1) * a.digamma()).sum(-1)
+        return (spread - self._log_normalizer64()).to(self.concentration.dtype)
