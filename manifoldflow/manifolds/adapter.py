@@ -1,0 +1,109 @@
+"""One adapter that lets foreign geomstats metrics take any leading dimensions.
+
+geomstats' kernels accept one batch dimension, or none. The adapter broadcasts the leading dimensions of all
+arguments, flattens them to one, calls the metric and unflattens the result. Our own metrics pass through.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .._geomstats import RiemannianMetric
+from .metric import TorchMetric, as_times, one_of
+from .rows import safe_sqrt
+
+__all__ = ["BroadcastingMetric", "broadcasting"]
+
+
+def broadcasting(metric: RiemannianMetric) -> Any:
+    """The metric itself if its kernels broadcast, as ours do, or a `BroadcastingMetric` around it."""
+    return metric if isinstance(metric, (TorchMetric, BroadcastingMetric)) else BroadcastingMetric(metric)
+
+
+class BroadcastingMetric:
+    """A geomstats metric seen through arguments `(*batch, *space.shape)`.
+
+    Results keep the dtype and device of the first argument. Cut loci, accuracy and gradients are the foreign
+    metric's own.
+    """
+
+    broadcasts = True
+
+    def __init__(self, metric: RiemannianMetric) -> None:
+        self.metric = metric
+        self._shape = tuple(metric._space.shape)
+
+    def __repr__(self) -> str:
+        return f"broadcasting({type(self.metric).__name__})"
+
+    def exp(self, tangent_vec: Tensor, base_point: Tensor) -> Tensor:
+        """Point `(*batch, *shape)` reached from `base_point`."""
+        return self._call(self.metric.exp, tangent_vec, base_point)
+
+    def log(self, point: Tensor, base_point: Tensor, *, cut_locus: str = "raise") -> Tensor:
+        """Initial velocity `(*batch, *shape)`; foreign metrics know no cut locus, so `cut_locus` changes nothing."""
+        return self._call(self.metric.log, point, base_point)
+
+    def dist(self, point_a: Tensor, point_b: Tensor) -> Tensor:
+        """Distance `(*batch,)`."""
+        return self._call(self.metric.dist, point_a, point_b)
+
+    def squared_dist(self, point_a: Tensor, point_b: Tensor) -> Tensor:
+        """Squared distance `(*batch,)`."""
+        return self._call(self.metric.squared_dist, point_a, point_b)
+
+    def inner_product(self, tangent_vec_a: Tensor, tangent_vec_b: Tensor, base_point: Tensor) -> Tensor:
+        """Inner product `(*batch,)` of tangent vectors at `base_point`."""
+        return self._call(self.metric.inner_product, tangent_vec_a, tangent_vec_b, base_point)
+
+    def squared_norm(self, vector: Tensor, base_point: Tensor) -> Tensor:
+        """Squared norm `(*batch,)`."""
+        return self.inner_product(vector, vector, base_point)
+
+    def norm(self, vector: Tensor, base_point: Tensor) -> Tensor:
+        """Norm `(*batch,)`."""
+        return safe_sqrt(self.squared_norm(vector, base_point))
+
+    def parallel_transport(
+        self,
+        tangent_vec: Tensor,
+        base_point: Tensor,
+        direction: Tensor | None = None,
+        end_point: Tensor | None = None,
+    ) -> Tensor:
+        """Transport `tangent_vec` along `direction` or to `end_point`, where geomstats has a closed form."""
+        one_of("parallel_transport", direction=direction, end_point=end_point)
+        if direction is None:
+            assert end_point is not None
+            direction = self.log(end_point, base_point)
+        return self._call(self.metric.parallel_transport, tangent_vec, base_point, direction)
+
+    def geodesic(
+        self,
+        initial_point: Tensor,
+        end_point: Tensor | None = None,
+        initial_tangent_vec: Tensor | None = None,
+        *,
+        cut_locus: str = "raise",
+    ) -> Callable[[Any], Tensor]:
+        """The geodesic as a function of times `(m,)` with values `(*batch, m, *shape)`."""
+        one_of("geodesic", end_point=end_point, initial_tangent_vec=initial_tangent_vec)
+        velocity = self.log(end_point, initial_point) if initial_tangent_vec is None else initial_tangent_vec  # type: ignore[arg-type]
+        axis = -1 - len(self._shape)
+
+        def path(t: Any) -> Tensor:
+            times = as_times(t, initial_point).reshape(-1, *(1 for _ in self._shape))
+            return self.exp(times * velocity.unsqueeze(axis), initial_point.unsqueeze(axis))
+
+        return path
+
+    def _call(self, function: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
+        ndim = len(self._shape)
+        batch = torch.broadcast_shapes(*(a.shape[: a.ndim - ndim] for a in arguments))
+        flat = [a.expand(batch + self._shape).reshape(-1, *self._shape) for a in arguments]
+        result = torch.as_tensor(function(*flat))
+        # geomstats drops a batch dimension of one here and there
+        tail = result.shape[1:] if len(flat[0]) != 1 or result.shape[:1] == (1,) else result.shape
+        return result.reshape(batch + tail).to(arguments[0])

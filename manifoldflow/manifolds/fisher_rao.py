@@ -1,0 +1,175 @@
+r"""The Fisher-Rao metric of the simplex: the sphere's positive orthant through sqrt p, at radius 2.
+
+With r = sqrt p on the unit sphere, a tangent vector u at p is v = u / (2 r) there, |u|_p^2 = sum u^2 / p =
+4 |v|^2, and every operation is the sphere's. The difference of two roots is taken as (q - p) / (sqrt q +
+sqrt p), which does not cancel.
+
+On the boundary the metric is infinite in the coordinates that are zero, distances and geodesics are finite,
+but the geodesic into the interior leaves with u_i = 2 r_i v_i = 0: the coordinates no longer hold its
+direction. `log` refuses such a pair; `geodesic` does not need it. Derivatives with respect to a zero coordinate
+are infinite (those of its root) and returned as 0.
+
+Reference: S. Amari and H. Nagaoka, Methods of Information Geometry, section 2.2.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import OffManifoldError
+from . import sphere_kernels
+from .metric import TorchMetric, as_times, one_of, rows_of
+from .rows import combine, in_blocks, safe_sqrt
+from .tracing import is_eager
+
+__all__ = ["FisherRaoMetric"]
+
+
+class FisherRaoMetric(TorchMetric):
+    """Inner product sum_i u_i w_i / p_i on the simplex; distances are at most pi."""
+
+    def metric_matrix(self, base_point: Tensor) -> Tensor:
+        """diag(1 / p), shape `(*batch, n, n)`, in the n ambient coordinates."""
+        return torch.diag_embed(base_point.reciprocal())
+
+    def inner_product(self, tangent_vec_a: Tensor, tangent_vec_b: Tensor, base_point: Tensor) -> Tensor:  # type: ignore[override]
+        """Sum of u w / p `(*batch,)`; on the boundary, 0 / 0 counts as 0."""
+        product = tangent_vec_a * tangent_vec_b
+        empty = product == 0
+        return torch.where(empty, 0.0, product / torch.where(empty, 1.0, base_point)).sum(-1)
+
+    def exp(self, tangent_vec: Tensor, base_point: Tensor, *, boundary: str = "raise") -> Tensor:
+        """Point `(*batch, n)` at the end of the geodesic with velocity `tangent_vec`.
+
+        Args:
+            tangent_vec: Tangent vectors `(*batch, n)`; their components in zero coordinates are ignored.
+            base_point: Points `(*batch, n)`.
+            boundary: What to do where the geodesic has left the simplex: "raise", or "reflect" it as the
+                square of the sphere's geodesic does. Under torch.compile and torch.func, always "reflect".
+
+        Raises:
+            OffManifoldError: A geodesic leaves the simplex, and `boundary` is "raise".
+        """
+        root = safe_sqrt(base_point)
+        point = sphere_kernels.exp(_to_sphere(tangent_vec, root), root)
+        _refuse_outside(point, boundary, "tangent_vec")
+        return _normalised(point.square())
+
+    def log_and_cut(self, point: Tensor, base_point: Tensor) -> tuple[Tensor, Tensor]:
+        """The log, and a mask of the pairs whose geodesic leaves the boundary, where it is incomplete."""
+        vector, cut = in_blocks(_log, base_point, point)
+        return vector, cut
+
+    def log(self, point: Tensor, base_point: Tensor, *, cut_locus: str = "raise") -> Tensor:
+        """Initial velocity `(*batch, n)` of the geodesic from `base_point` to `point`.
+
+        Raises:
+            OffManifoldError: A zero coordinate of `base_point` is not zero in `point`, and `cut_locus` is
+                "raise"; with "choose" that component of the velocity is its limit, 0.
+        """
+        vector, cut = self.log_and_cut(point, base_point)
+        if cut_locus not in ("raise", "choose"):
+            raise ValueError(f"cut_locus: expected 'raise' or 'choose', got {cut_locus!r}")
+        if cut_locus == "raise" and is_eager() and bool(cut.any()):
+            raise OffManifoldError(
+                "base_point: expected positive coordinates wherever point has them, since at the boundary a "
+                f"Fisher-Rao velocity into the interior has no finite coordinates, got zeros at {rows_of(cut)}; "
+                "use geodesic(initial_point, end_point), which is exact there"
+            )
+        return vector
+
+    def dist(self, point_a: Tensor, point_b: Tensor) -> Tensor:
+        """Distance 2 arccos(sum sqrt(p q)), computed without arccos, shape `(*batch,)`."""
+        return in_blocks(lambda p, q: (2 * sphere_kernels.angle_of(*_chords(p, q)).squeeze(-1),), point_a, point_b)[0]
+
+    def squared_dist(self, point_a: Tensor, point_b: Tensor) -> Tensor:
+        """Squared distance `(*batch,)`; its gradient at coincident points is exactly 0."""
+
+        def kernel(p: Tensor, q: Tensor) -> tuple[Tensor]:
+            return (4 * sphere_kernels.squared_angle_of(*_chords(p, q)).squeeze(-1),)
+
+        return in_blocks(kernel, point_a, point_b)[0]
+
+    def _geodesic_to(self, start: Tensor, end: Tensor, cut_locus: str) -> Callable[[Any], Tensor]:
+        def path(t: Any) -> Tensor:
+            times = as_times(t, start)
+            roots = in_blocks(lambda p, q: (_slerp(p, q, times),), start, end)[0]
+            _refuse_outside(roots, "raise", "t")
+            return _normalised(roots.square())
+
+        return path
+
+    def parallel_transport(
+        self,
+        tangent_vec: Tensor,
+        base_point: Tensor,
+        direction: Tensor | None = None,
+        end_point: Tensor | None = None,
+    ) -> Tensor:
+        """Transport `tangent_vec` along the geodesic to `end_point`, or along `direction` for unit time."""
+        one_of("parallel_transport", direction=direction, end_point=end_point)
+        root = safe_sqrt(base_point)
+        vector = _to_sphere(tangent_vec, root)
+        if end_point is not None:
+            end = safe_sqrt(end_point)
+            moved, _ = sphere_kernels.transport_to(vector, root, end)
+        else:
+            assert direction is not None
+            along = _to_sphere(direction, root)
+            moved = sphere_kernels.transport_along(vector, root, along)
+            end = sphere_kernels.exp(along, root)
+            _refuse_outside(end, "raise", "direction")
+        return 2 * end * moved
+
+    def injectivity_radius(self, base_point: Tensor | None = None) -> Any:
+        """Distance to the boundary, 2 arcsin(min sqrt p); at most that of the centre, without a point."""
+        if base_point is None:
+            return 2 * math.asin((self._space.dim + 1) ** -0.5)
+        return 2 * base_point.amin(-1).clamp_min(0).sqrt().asin()
+
+    def log_volume_form(self, point: Tensor) -> Tensor:
+        """-1/2 sum log p, relative to Lebesgue measure on the first d coordinates."""
+        return -0.5 * point.log().sum(-1)
+
+
+def _chords(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    """Difference sqrt q - sqrt p and sum of the roots."""
+    s = safe_sqrt(p) + safe_sqrt(q)
+    return (q - p) / torch.where(s == 0, 1.0, s), s
+
+
+def _log(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    d, s = _chords(p, q)
+    b, a, _ = sphere_kernels.log_coefficients(d, s)
+    return (s - d) * combine(a, s, b, d), ((p == 0) & (q > 0)).any(-1)
+
+
+def _slerp(p: Tensor, q: Tensor, t: Tensor) -> Tensor:
+    d, s = (part.unsqueeze(-2) for part in _chords(p, q))
+    b, a, _ = sphere_kernels.slerp_coefficients(d, s, t.unsqueeze(-1))
+    return combine(a, s, b, d)
+
+
+def _to_sphere(u: Tensor, root: Tensor) -> Tensor:
+    empty = root == 0
+    return torch.where(empty, 0.0, u / (2 * torch.where(empty, 1.0, root)))
+
+
+def _normalised(p: Tensor) -> Tensor:
+    return p / p.sum(-1, keepdim=True)
+
+
+def _refuse_outside(root: Tensor, boundary: str, name: str) -> None:
+    if boundary not in ("raise", "reflect"):
+        raise ValueError(f"boundary: expected 'raise' or 'reflect', got {boundary!r}")
+    if boundary == "reflect" or not is_eager():
+        return
+    outside = (root < -8 * torch.finfo(root.dtype).eps).any(-1)
+    if bool(outside.any()):
+        raise OffManifoldError(
+            f"{name}: expected a geodesic that stays in the simplex, got one past its boundary at {rows_of(outside)}; "
+            "shorten it, or call exp(..., boundary='reflect')"
+        )

@@ -1,0 +1,159 @@
+"""What every metric of this library shares: broadcasting kernels, geodesics, and refusal of lost cases."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .._geomstats import RiemannianMetric
+from ..errors import CutLocusError
+from .rows import safe_sqrt
+from .tracing import is_eager
+
+__all__ = ["TorchMetric"]
+
+
+class TorchMetric(RiemannianMetric):
+    """A geomstats metric whose kernels are plain torch and broadcast over any leading dimensions.
+
+    Results keep the inputs' dtype and device. `exp`, `log`, `dist`, `geodesic` and `parallel_transport`
+    have finite derivatives of every order wherever the function itself has, and work under torch.vmap,
+    torch.func and torch.compile. Points are `(*batch, n)`.
+    """
+
+    broadcasts = True
+
+    @abstractmethod
+    def exp(self, tangent_vec: Tensor, base_point: Tensor) -> Tensor:
+        """Point `(*batch, n)` reached at time 1 from `base_point` with velocity `tangent_vec`."""
+
+    @abstractmethod
+    def log_and_cut(self, point: Tensor, base_point: Tensor) -> tuple[Tensor, Tensor]:
+        """The log `(*batch, n)` and a mask `(*batch,)` of the pairs without a unique one; never raises."""
+
+    @abstractmethod
+    def inner_product(self, tangent_vec_a: Tensor, tangent_vec_b: Tensor, base_point: Tensor | None = None) -> Tensor:
+        """Inner product `(*batch,)` of two tangent vectors at `base_point`."""
+
+    def log(self, point: Tensor, base_point: Tensor, *, cut_locus: str = "raise") -> Tensor:
+        """Initial velocity `(*batch, n)` of the geodesic from `base_point` to `point`.
+
+        Args:
+            point: Points `(*batch, n)`.
+            base_point: Points `(*batch, n)`.
+            cut_locus: What to do with a pair that has no unique geodesic: "raise", or "choose" a
+                deterministic one. Under torch.compile and torch.func, always "choose".
+
+        Raises:
+            CutLocusError: A pair has no unique geodesic, and `cut_locus` is "raise".
+        """
+        vector, cut = self.log_and_cut(point, base_point)
+        refuse_cut(cut, cut_locus, "point")
+        return vector
+
+    def squared_norm(self, vector: Tensor, base_point: Tensor | None = None) -> Tensor:
+        """Squared norm `(*batch,)` of a tangent vector."""
+        return self.inner_product(vector, vector, base_point)
+
+    def norm(self, vector: Tensor, base_point: Tensor | None = None) -> Tensor:
+        """Norm `(*batch,)` of a tangent vector; its derivative at the zero vector, where none exists, is 0."""
+        return safe_sqrt(self.squared_norm(vector, base_point))
+
+    def squared_dist(self, point_a: Tensor, point_b: Tensor) -> Tensor:
+        """Squared distance `(*batch,)`; its gradient where the points coincide is exactly 0."""
+        return self.squared_norm(self.log_and_cut(point_b, point_a)[0], point_a)
+
+    def dist(self, point_a: Tensor, point_b: Tensor) -> Tensor:
+        """Distance `(*batch,)`; its derivative where the points coincide, where none exists, is 0."""
+        return safe_sqrt(self.squared_dist(point_a, point_b))
+
+    def geodesic(
+        self,
+        initial_point: Tensor,
+        end_point: Tensor | None = None,
+        initial_tangent_vec: Tensor | None = None,
+        *,
+        cut_locus: str = "raise",
+    ) -> Callable[[Any], Tensor]:
+        """The geodesic from `initial_point` to `end_point`, or with velocity `initial_tangent_vec`.
+
+        Args:
+            initial_point: Points `(*batch, n)`.
+            end_point: Points `(*batch, n)`. Give this or `initial_tangent_vec`.
+            initial_tangent_vec: Tangent vectors `(*batch, n)` at `initial_point`.
+            cut_locus: As in `log`.
+
+        Returns:
+            A function of times `t`, a number or shape `(m,)`, with values `(*batch, m, n)`.
+
+        Raises:
+            CutLocusError: A pair has no unique geodesic, and `cut_locus` is "raise".
+            ValueError: Both or neither of `end_point` and `initial_tangent_vec` were given.
+        """
+        one_of("geodesic", end_point=end_point, initial_tangent_vec=initial_tangent_vec)
+        if end_point is not None:
+            return self._geodesic_to(initial_point, end_point, cut_locus)
+        return self._geodesic_along(initial_point, initial_tangent_vec)
+
+    def _geodesic_to(self, start: Tensor, end: Tensor, cut_locus: str) -> Callable[[Any], Tensor]:
+        return self._geodesic_along(start, self.log(end, start, cut_locus=cut_locus))
+
+    def _geodesic_along(self, start: Tensor, velocity: Tensor | None) -> Callable[[Any], Tensor]:
+        assert velocity is not None
+
+        def path(t: Any) -> Tensor:
+            times = as_times(t, start)
+            return self.exp(times[:, None] * velocity.unsqueeze(-2), start.unsqueeze(-2))
+
+        return path
+
+    def injectivity_radius(self, base_point: Tensor | None = None) -> Any:
+        """Injectivity radius: infinite, for flat metrics. Shape `(*batch,)` of `base_point`."""
+        return self._constant(math.inf, base_point)
+
+    def log_volume_form(self, point: Tensor) -> Tensor:
+        """Log of the density `(*batch,)` of Riemannian volume, relative to the reference measure of the space."""
+        return point.new_zeros(point.shape[:-1])
+
+    @staticmethod
+    def _constant(value: float, base_point: Tensor | None) -> Any:
+        return value if base_point is None else base_point.new_full(base_point.shape[:-1], value)
+
+
+def one_of(function: str, **options: Any) -> None:
+    """Raise unless exactly one of the named options is given."""
+    given = [name for name, value in options.items() if value is not None]
+    if len(given) != 1:
+        raise ValueError(
+            f"{function}: expected exactly one of {' and '.join(options)}, got {' and '.join(given) or 'neither'}"
+        )
+
+
+def as_times(t: Any, like: Tensor) -> Tensor:
+    """Times as a tensor `(m,)` with the dtype and device of the points."""
+    times = t.to(like) if isinstance(t, Tensor) else torch.as_tensor(t, dtype=like.dtype, device=like.device)
+    return times.reshape(1) if times.ndim == 0 else times
+
+
+def refuse_cut(cut: Tensor, cut_locus: str, name: str) -> None:
+    """Raise CutLocusError naming the masked rows, in eager execution and unless told to choose."""
+    if cut_locus not in ("raise", "choose"):
+        raise ValueError(f"cut_locus: expected 'raise' or 'choose', got {cut_locus!r}")
+    if cut_locus == "raise" and is_eager() and bool(cut.any()):
+        raise CutLocusError(
+            f"{name}: expected pairs joined by a unique shortest geodesic, got antipodes at {rows_of(cut)}; "
+            "move one of the points, or pass cut_locus='choose' for a fixed direction"
+        )
+
+
+def rows_of(mask: Tensor, most: int = 5) -> str:
+    """The rows where a mask holds, for an error message: "row 3", "rows 0, 4, 7 (and 12 more)"."""
+    if mask.ndim == 0:
+        return "the only row"
+    rows = mask.nonzero().tolist()
+    names = [str(r[0]) if len(r) == 1 else str(tuple(r)) for r in rows[:most]]
+    more = f" (and {len(rows) - most} more)" if len(rows) > most else ""
+    return f"row{'s' if len(rows) > 1 else ''} {', '.join(names)}{more}"

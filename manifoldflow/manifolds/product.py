@@ -1,0 +1,227 @@
+"""Products of spaces: points are the factors' coordinates one after the other."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .._geomstats import Manifold
+from .adapter import broadcasting
+from .metric import TorchMetric
+from .space import Space, tolerance
+
+__all__ = ["Product", "ProductMetric"]
+
+
+class ProductMetric(TorchMetric):
+    """Sum of the factors' metrics, each times its weight; geodesics, logs and transport are the factors' own."""
+
+    def __init__(self, space: "Product") -> None:
+        super().__init__(space)
+        self.space = space
+        self.metrics = [broadcasting(f.metric) for f in space.factors]
+
+    def exp(self, tangent_vec: Tensor, base_point: Tensor) -> Tensor:
+        """Factor by factor, shape `(*batch, n)`."""
+        return self._join("exp", tangent_vec, base_point)
+
+    def log_and_cut(self, point: Tensor, base_point: Tensor) -> tuple[Tensor, Tensor]:
+        """Factor by factor; a pair without a unique geodesic in one factor has none."""
+        vectors, cuts = [], []
+        for metric, x, m in self._blocks(point, base_point):
+            if isinstance(metric, TorchMetric):
+                vector, cut = metric.log_and_cut(x, m)
+                cuts.append(cut)
+            else:
+                vector = metric.log(x, m)
+            vectors.append(vector)
+        joined = self.space.join(vectors)
+        cut = torch.zeros(joined.shape[:-1], dtype=torch.bool, device=joined.device)
+        for part in cuts:
+            cut = cut | part
+        return joined, cut
+
+    def inner_product(  # type: ignore[override]
+        self, tangent_vec_a: Tensor, tangent_vec_b: Tensor, base_point: Tensor
+    ) -> Tensor:
+        """Weighted sum of the factors' `(*batch,)`."""
+        return self._sum("inner_product", tangent_vec_a, tangent_vec_b, base_point)
+
+    def squared_dist(self, point_a: Tensor, point_b: Tensor) -> Tensor:
+        """Weighted sum of the factors' `(*batch,)`."""
+        return self._sum("squared_dist", point_a, point_b)
+
+    def _geodesic_to(self, start: Tensor, end: Tensor, cut_locus: str) -> Callable[[Any], Tensor]:
+        paths = [m.geodesic(a, b, cut_locus=cut_locus) for m, a, b in self._blocks(start, end)]
+        return lambda t: self.space.join([path(t) for path in paths])
+
+    def parallel_transport(
+        self,
+        tangent_vec: Tensor,
+        base_point: Tensor,
+        direction: Tensor | None = None,
+        end_point: Tensor | None = None,
+    ) -> Tensor:
+        """Factor by factor, shape `(*batch, n)`."""
+        if direction is not None and end_point is None:
+            return self._join("parallel_transport", tangent_vec, base_point, direction)
+        ends = end_point if end_point is not None else direction
+        assert ends is not None
+        parts = [m.parallel_transport(u, x, end_point=y) for m, u, x, y in self._blocks(tangent_vec, base_point, ends)]
+        return self.space.join(parts)
+
+    def injectivity_radius(self, base_point: Tensor | None = None) -> Any:
+        """Least of the factors', each times the root of its weight."""
+        parts = self.space.split(base_point) if base_point is not None else [None] * len(self.metrics)
+        radii = [
+            torch.as_tensor(f.metric.injectivity_radius(x)) * math.sqrt(w)
+            for f, x, w in zip(self.space.factors, parts, self.space.weights)
+        ]
+        if base_point is None:
+            return min(float(r) for r in radii)
+        batch = base_point.shape[:-1]
+        return torch.stack([r.to(base_point).expand(batch) for r in radii]).amin(0)
+
+    def log_volume_form(self, point: Tensor) -> Tensor:
+        """Sum of the factors', plus d/2 times the log of each weight."""
+        total = point.new_zeros(point.shape[:-1])
+        for factor, x, w in zip(self.space.factors, self.space.split(point), self.space.weights):
+            total = total + factor.metric.log_volume_form(x) + 0.5 * factor.dim * math.log(w)
+        return total
+
+    def _blocks(self, *arrays: Tensor) -> Iterator[tuple[Any, ...]]:
+        return zip(self.metrics, *(self.space.split(a) for a in arrays))
+
+    def _join(self, name: str, *arrays: Tensor) -> Tensor:
+        return self.space.join([getattr(m, name)(*parts) for m, *parts in self._blocks(*arrays)])
+
+    def _sum(self, name: str, *arrays: Tensor) -> Tensor:
+        terms = [getattr(m, name)(*parts) for m, *parts in self._blocks(*arrays)]
+        return sum(w * term for w, term in zip(self.space.weights, terms))
+
+
+class Product(Space, Manifold):
+    """Product of spaces, its metric the weighted sum of theirs.
+
+    Args:
+        factors: geomstats spaces with metrics, ours or not.
+        weights: A positive number for each factor, multiplying its metric tensor; 1 by default.
+
+    A point `(*batch, n)` holds the factors' coordinates one after the other, matrices flattened; `split` and
+    `join` convert. The reference measure of `metric.log_volume_form` is the product of the factors'.
+    """
+
+    def __init__(self, factors: Sequence[Manifold], weights: Sequence[float] | None = None, equip: bool = True) -> None:
+        if not factors:
+            raise ValueError("factors: expected at least one space, got none")
+        weights = [1.0] * len(factors) if weights is None else [float(w) for w in weights]
+        if len(weights) != len(factors) or not all(0 < w < math.inf for w in weights):
+            raise ValueError(f"weights: expected {len(factors)} positive numbers, one a factor, got {weights}")
+        self.factors = tuple(factors)
+        self.weights = tuple(weights)
+        self.sizes = tuple(math.prod(f.shape) for f in factors)
+        super().__init__(dim=sum(f.dim for f in factors), shape=(sum(self.sizes),), intrinsic=False, equip=equip)
+
+    def __repr__(self) -> str:
+        weights = "" if set(self.weights) == {1.0} else f", weights={list(self.weights)}"
+        return f"Product([{', '.join(map(repr, self.factors))}]{weights})"
+
+    @staticmethod
+    def default_metric() -> type[ProductMetric]:
+        """The weighted sum of the factors' metrics."""
+        return ProductMetric
+
+    def split(self, point: Tensor) -> list[Tensor]:
+        """The factors' points, each `(*batch, *factor.shape)`."""
+        blocks = point.split(self.sizes, dim=-1)
+        return [b if len(f.shape) == 1 else b.unflatten(-1, f.shape) for f, b in zip(self.factors, blocks)]
+
+    def join(self, parts: Sequence[Tensor]) -> Tensor:
+        """The point `(*batch, n)` made of the factors' points; leading dimensions broadcast."""
+        blocks = [p if len(f.shape) == 1 else p.flatten(p.ndim - len(f.shape)) for f, p in zip(self.factors, parts)]
+        batch = torch.broadcast_shapes(*(b.shape[:-1] for b in blocks))
+        return torch.cat([b.expand(*batch, b.shape[-1]) for b in blocks], dim=-1)
+
+    def off(self, point: Tensor) -> Tensor:
+        """Largest of the factors'."""
+        return torch.stack([_off(f, x) for f, x in zip(self.factors, self.split(point))]).amax(0)
+
+    def expectation(self) -> str:
+        """The factors', one after the other."""
+        return "; ".join(f.expectation() if isinstance(f, Space) else type(f).__name__ for f in self.factors)
+
+    def finding(self, point: Tensor) -> str:
+        """The first factor's that is off."""
+        for i, (factor, x) in enumerate(zip(self.factors, self.split(point))):
+            if not _off(factor, x) <= tolerance(point.dtype):
+                return (factor.finding(x) if isinstance(factor, Space) else "a point off it") + f" in factor {i}"
+        raise AssertionError("only called for a point that is off")
+
+    def off_tangent(self, vector: Tensor, base_point: Tensor) -> Tensor:
+        """Largest of the factors'."""
+        offs = []
+        for factor, u, x in zip(self.factors, self.split(vector), self.split(base_point)):
+            if isinstance(factor, Space):
+                offs.append(factor.off_tangent(u, x))
+            else:
+                atol = tolerance(vector.dtype)
+                flat = u.reshape(-1, *factor.shape), x.expand(u.shape).reshape(-1, *factor.shape)
+                good = torch.as_tensor(factor.is_tangent(*flat, atol=atol)).reshape(
+                    u.shape[: u.ndim - len(factor.shape)]
+                )
+                offs.append(torch.where(good, 0.0, math.inf).to(u))
+        return torch.stack(torch.broadcast_tensors(*offs)).amax(0)
+
+    def tangent_expectation(self) -> str:
+        """Tangent in each factor."""
+        return "tangent in each factor"
+
+    def projection(self, point: Tensor) -> Tensor:
+        """Factor by factor, shape `(*batch, n)`."""
+        return self.join([f.projection(x) for f, x in zip(self.factors, self.split(point))])
+
+    def to_tangent(self, vector: Tensor, base_point: Tensor) -> Tensor:
+        """Factor by factor, shape `(*batch, n)`."""
+        parts = zip(self.factors, self.split(vector), self.split(base_point))
+        return self.join([f.to_tangent(u, x) for f, u, x in parts])
+
+    def random_point(
+        self,
+        n_samples: int = 1,
+        bound: float = 1.0,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Independent random points of the factors, `(n_samples, n)`, or `(n,)` for one sample.
+
+        A foreign factor is drawn by geomstats, from torch's global generator.
+        """
+        parts = []
+        for factor in self.factors:
+            if isinstance(factor, Space):
+                parts.append(factor.random_point(n_samples, dtype=dtype, device=device, generator=generator))
+            else:
+                parts.append(
+                    torch.as_tensor(factor.random_point(n_samples)).to(
+                        dtype=dtype or torch.get_default_dtype(), device=device
+                    )
+                )
+        return self.join(parts)
+
+    @property
+    def log_volume(self) -> float:
+        """Sum of the factors', plus d/2 times the log of each weight."""
+        return sum(f.log_volume + 0.5 * f.dim * math.log(w) for f, w in zip(self.factors, self.weights))
+
+
+def _off(factor: Manifold, point: Tensor) -> Tensor:
+    """How far off a factor; foreign spaces answer 0 or infinity."""
+    if isinstance(factor, Space):
+        return factor.off(point)
+    batch = point.shape[: point.ndim - len(factor.shape)]
+    good = torch.as_tensor(factor.belongs(point.reshape(-1, *factor.shape), atol=tolerance(point.dtype)))
+    return torch.where(good.reshape(batch), 0.0, math.inf).to(point)

@@ -1,0 +1,182 @@
+r"""The unit sphere in R^n from the sum and the difference of two points.
+
+With d = y - x, s = x + y, p = |d|, q = |s| and the angle theta between x and y:
+
+    tan(theta / 2) = p / q = sqrt(rho),   d and s orthogonal,   p^2 + q^2 = 4.
+
+Sum and difference of nearby floats are exact, so everything below keeps its full relative accuracy from
+coincident points to antipodes, where arccos(x.y) loses half or all of the digits (W. Kahan, "How futile are
+mindless assessments of roundoff in floating-point computation?", 2006, section 12). With
+T = arctan_ratio(rho) = theta q / (2 p):
+
+    log_x(y) = T (d + rho s)
+    geodesic(t) = cos(phi) s / q + sin(phi) d / p,   phi = (t - 1/2) theta.
+
+Kernels never raise. Where a pair is antipodal to the accuracy of its dtype (|s| <= 4 eps) there is no unique
+geodesic: they return the one that leaves x along `any_direction(x)`, whose derivatives are taken to be 0,
+and a mask that says so. All accept any broadcastable leading dimensions and return masks `(*batch,)`.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from .rows import combine, dot, in_blocks, safe_sqrt
+from .scalars import arctan_ratio, cos_sinc
+from .tracing import is_eager, is_recorded
+
+__all__ = ["angle", "any_direction", "exp", "log", "slerp", "transport_along", "transport_to"]
+
+
+def angle(x: Tensor, y: Tensor) -> Tensor:
+    """Angle 2 arctan2(|y - x|, |x + y|), shape `(*batch,)`; derivative 0 at 0 and pi, where none exists."""
+    return in_blocks(_angle, x, y)[0]
+
+
+def _angle(x: Tensor, y: Tensor) -> tuple[Tensor]:
+    if x.shape != y.shape or x.ndim != 2 or is_recorded(x, y):
+        return (angle_of(y - x, x + y).squeeze(-1),)
+    # One pass instead of four where arccos is as accurate, on the unit sphere: far from 0 and from pi.
+    cos = dot(x, y).squeeze(-1)
+    theta = cos.clamp(-1, 1).acos()
+    rows = (cos.abs() <= 0.5).logical_not_().nonzero().squeeze(-1)  # not `> 0.5`: NaN belongs to the rest
+    if len(rows):
+        x, y = x[rows], y[rows]
+        theta[rows] = angle_of(y - x, x + y).squeeze(-1)
+    return (theta,)
+
+
+def angle_of(d: Tensor, s: Tensor) -> Tensor:
+    """The same from difference and sum, shape `(*batch, 1)`."""
+    return 2 * torch.atan2(safe_sqrt(dot(d, d)), safe_sqrt(dot(s, s)))
+
+
+def squared_angle(x: Tensor, y: Tensor) -> Tensor:
+    """Squared angle, shape `(*batch,)`, smooth at coincident points: its gradient there is exactly 0."""
+    return in_blocks(lambda x, y: (squared_angle_of(y - x, x + y).squeeze(-1),), x, y)[0]
+
+
+def squared_angle_of(d: Tensor, s: Tensor) -> Tensor:
+    """The same from difference and sum, shape `(*batch, 1)`."""
+    pp, ss = dot(d, d), dot(s, s)
+    cut = ss == 0
+    rho = pp / torch.where(cut, 1.0, ss)
+    return torch.where(cut, math.pi**2, 4 * rho * arctan_ratio(rho).square())
+
+
+def exp(v: Tensor, x: Tensor) -> Tensor:
+    """Point reached from x along v, of unit norm whatever the norm of x; v is first made tangent."""
+    return in_blocks(lambda v, x: (_exp(v, x),), v, x)[0]
+
+
+def _exp(v: Tensor, x: Tensor) -> Tensor:
+    xx, vx = dot(x, x), dot(v, x)
+    normal = vx / xx
+    q = (dot(v, v) - vx * normal).clamp_min(0.0)
+    cos, sinc = cos_sinc(q)
+    scale = (cos.square() * xx + sinc.square() * q).rsqrt()
+    return combine((cos - sinc * normal) * scale, x, sinc * scale, v)
+
+
+def log(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Tangent vector at x that reaches y, and the mask of antipodes."""
+    vector, cut = in_blocks(_log, x, y)
+    return vector, cut
+
+
+def _log(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    d, s = y - x, x + y
+    b, a, cut = log_coefficients(d, s)
+    return _at_cut(cut, combine(a, s, b, d), lambda: math.pi * any_direction(x))
+
+
+def log_coefficients(d: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """T and T rho of log_x(y) = T d + T rho s, and the mask of antipodes; shapes `(*batch, 1)`."""
+    pp, ss = dot(d, d), dot(s, s)
+    cut = ss <= (4 * torch.finfo(ss.dtype).eps) ** 2
+    rho = pp / torch.where(cut, 1.0, ss)
+    ratio = arctan_ratio(rho)
+    return ratio, ratio * rho, cut
+
+
+def slerp(x: Tensor, y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Points `(*batch, m, n)` of the geodesic from x (t = 0) to y (t = 1) at times `(m,)`, and the mask."""
+    points, cut = in_blocks(lambda x, y: _slerp(x, y, t), x, y)
+    return points, cut
+
+
+def _slerp(x: Tensor, y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    d, s = (y - x).unsqueeze(-2), (x + y).unsqueeze(-2)
+    t = t.unsqueeze(-1)
+    b, a, cut = slerp_coefficients(d, s, t)
+
+    def around() -> Tensor:
+        return combine((math.pi * t).cos(), x.unsqueeze(-2), (math.pi * t).sin(), any_direction(x).unsqueeze(-2))
+
+    points, cut = _at_cut(cut, combine(a, s, b, d), around)
+    return points, cut.squeeze(-1)
+
+
+def slerp_coefficients(d: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """b, a of geodesic(t) = b d + a s, shapes `(*batch, m, 1)`, and the mask, `(*batch, 1, 1)`."""
+    pp, ss = dot(d, d), dot(s, s)
+    cut = ss <= (4 * torch.finfo(ss.dtype).eps) ** 2
+    ss = torch.where(cut, 1.0, ss)
+    rho = pp / ss
+    ratio = arctan_ratio(rho)
+    q = ss.rsqrt()
+    u = 2 * t - 1  # phi = u theta / 2 = u sqrt(rho) T, and sin(phi) / p = u T sinc(phi) / q
+    cos, sinc = cos_sinc(u.square() * (rho * ratio.square()))
+    return u * (ratio * q) * sinc, cos * q, cut
+
+
+def transport_to(u: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Parallel transport of u from x to y along the geodesic, and the mask of antipodes.
+
+    It is the reflection in the hyperplane orthogonal to s = x + y: this maps x to -y, keeps what is
+    orthogonal to both, and is an isometry whatever the rounding of s.
+    """
+    moved, cut = in_blocks(_transport_to, u, x, y)
+    return moved, cut
+
+
+def _transport_to(u: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    s = x + y
+    ss = dot(s, s)
+    cut = ss <= (4 * torch.finfo(ss.dtype).eps) ** 2
+    moved = torch.addcmul(u, s, -2 * dot(s, u) / torch.where(cut, 1.0, ss))
+
+    def around() -> Tensor:
+        e = any_direction(x)
+        return torch.addcmul(u, e, -2 * dot(e, u))
+
+    return _at_cut(cut, moved, around)
+
+
+def transport_along(u: Tensor, x: Tensor, v: Tensor) -> Tensor:
+    """Parallel transport of u from x along t -> exp_x(t v) to t = 1."""
+    return in_blocks(lambda u, x, v: (_transport_along(u, x, v),), u, x, v)[0]
+
+
+def _transport_along(u: Tensor, x: Tensor, v: Tensor) -> Tensor:
+    q, uv = dot(v, v), dot(u, v)
+    _, sinc = cos_sinc(q)
+    _, half = cos_sinc(q / 4)
+    # (1 - cos r) / r^2 = sinc(r / 2)^2 / 2, free of cancellation
+    return torch.addcmul(u, x, -uv * sinc).addcmul_(v, -0.5 * uv * half.square())
+
+
+def any_direction(x: Tensor) -> Tensor:
+    """A unit tangent vector at x, always the same for the same x: the axis least aligned with x, made tangent."""
+    x = x.detach()
+    axis = torch.nn.functional.one_hot(x.abs().argmin(-1), x.shape[-1]).to(x.dtype)
+    tangent = torch.addcmul(axis, x, -dot(axis, x))
+    return tangent / safe_sqrt(dot(tangent, tangent))
+
+
+def _at_cut(cut: Tensor, values: Tensor, chosen: object) -> tuple[Tensor, Tensor]:
+    """Values, replaced by `chosen()` in masked rows; eager execution pays for that only where needed."""
+    if not is_eager() or bool(cut.any()):
+        values = torch.where(cut, chosen(), values)  # type: ignore[operator]
+    return values, cut.squeeze(-1)
