@@ -1,9 +1,34 @@
-"""Geometry-first generative modelling on geomstats, torch and Pyro."""
+"""Geometry-first generative modelling on geomstats, torch and Pyro.
+
+The rooms `training`, `evaluation`, `report` and `steps` need the extra `train` and are imported on demand.
+"""
 
 from importlib.metadata import version
 
-from . import errors, manifolds
+from . import charts, data, distributions, errors, flows, interpolation, manifolds, models, realism, special
+from .distributions import Dirichlet, VonMisesFisher
+from .flows import ManifoldFlow
+from .interpolation import interpolate
+from .manifolds import Euclidean, Hypersphere, Simplex
 
 __version__ = version("manifoldflow")
 
-__all__ = ["errors", "manifolds"]
+__all__ = [
+    "Dirichlet",
+    "Euclidean",
+    "Hypersphere",
+    "ManifoldFlow",
+    "Simplex",
+    "VonMisesFisher",
+    "charts",
+    "data",
+    "distributions",
+    "errors",
+    "flows",
+    "interpolate",
+    "interpolation",
+    "manifolds",
+    "models",
+    "realism",
+    "special",
+]

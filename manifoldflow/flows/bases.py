@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from math import sqrt
 
 import torch
-from pyro.distributions import TorchDistribution
-from torch.distributions.transforms import Transform
 
-from ..charts import Identity, IsometricLogRatio, Stereographic
-from ..distributions import Dirichlet, Gaussian, VonMisesFisher
+from ..charts import Chart, Identity, IsometricLogRatio, Stereographic
+from ..distributions import BaseDistribution, Dirichlet, Gaussian, VonMisesFisher
 
 __all__ = ["BASES", "BaseChoice", "make_base"]
 
@@ -21,14 +19,14 @@ class BaseChoice:
     title: str
     parameter: str
     default: float
-    build: Callable[[int, float], tuple[Transform, TorchDistribution]]
+    build: Callable[[int, float], tuple[Chart, BaseDistribution]]
 
 
-def _gaussian(dim: int, scale: float) -> tuple[Transform, TorchDistribution]:
+def _gaussian(dim: int, scale: float) -> tuple[Chart, BaseDistribution]:
     return Identity(dim), Gaussian(torch.zeros(dim), torch.full((dim,), scale))
 
 
-def _von_mises_fisher(dim: int, ratio: float) -> tuple[Transform, TorchDistribution]:
+def _von_mises_fisher(dim: int, ratio: float) -> tuple[Chart, BaseDistribution]:
     # The mean is the south pole, the image of z = 0 (arXiv 2010.12059, section 3).
     south = torch.zeros(dim + 1)
     south[-1] = -1.0
@@ -39,7 +37,7 @@ def _von_mises_fisher(dim: int, ratio: float) -> tuple[Transform, TorchDistribut
     return Stereographic(dim, scale=sqrt(dim * (1 + a) / (1 - a))), base
 
 
-def _dirichlet(dim: int, concentration: float) -> tuple[Transform, TorchDistribution]:
+def _dirichlet(dim: int, concentration: float) -> tuple[Chart, BaseDistribution]:
     # The isometric log-ratio treats the coordinates alike; the additive one singles out the last.
     return IsometricLogRatio(dim), Dirichlet(torch.full((dim + 1,), concentration))
 
@@ -51,7 +49,7 @@ BASES = {
 }
 
 
-def make_base(name: str, dim: int, parameter: float | None = None) -> tuple[Transform, TorchDistribution, BaseChoice]:
+def make_base(name: str, dim: int, parameter: float | None = None) -> tuple[Chart, BaseDistribution, BaseChoice]:
     """Chart R^d -> manifold and base distribution of a named family.
 
     Args:

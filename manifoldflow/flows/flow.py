@@ -3,12 +3,13 @@
 from typing import cast
 
 import torch
-from pyro.distributions import TorchDistribution, TransformedDistribution
+from pyro.distributions import TransformedDistribution
 from torch import Tensor, nn
 from torch.distributions.transforms import Transform
 
 from .._geomstats import Manifold
-from ..distributions import InChart
+from ..charts import Chart
+from ..distributions import BaseDistribution, InChart
 from .transform import call_and_ladj
 
 __all__ = ["ManifoldFlow"]
@@ -31,7 +32,7 @@ class ManifoldFlow(nn.Module):
     Reference: Fadel et al. 2021 (arXiv 2010.12059), section 3.
     """
 
-    def __init__(self, transform: Transform, chart: Transform, base: TorchDistribution) -> None:
+    def __init__(self, transform: Transform, chart: Chart, base: BaseDistribution) -> None:
         super().__init__()
         self.transform = transform
         self.chart = chart
@@ -46,7 +47,7 @@ class ManifoldFlow(nn.Module):
                 self.register_buffer(f"base_{name}", value.clone())
 
     @property
-    def base(self) -> TorchDistribution:
+    def base(self) -> BaseDistribution:
         """The base distribution on the manifold, with this module's dtype and device."""
         if self._fixed_base is not None:
             return self._fixed_base

@@ -44,10 +44,12 @@ def _data(data: ImageSet) -> TensorDataset:
     return TensorDataset(torch.arange(len(data)), data.images)
 
 
-def train_loader(data: ImageSet, batch_size: int, seed: int, replicas: int = 1, rank: int = 0) -> DataLoader:
+def train_loader(
+    data: ImageSet, batch_size: int, seed: int, replicas: int = 1, rank: int = 0
+) -> tuple[DataLoader, EpochBatches]:
     """Shuffled batches (index, images); the images are in memory, so no worker processes are needed."""
     batches = EpochBatches(len(data), batch_size, seed, replicas, rank)
-    return DataLoader(_data(data), sampler=batches, batch_size=None)
+    return DataLoader(_data(data), sampler=batches, batch_size=None), batches
 
 
 def eval_loader(data: ImageSet, batch_size: int) -> DataLoader:

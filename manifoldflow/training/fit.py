@@ -149,7 +149,7 @@ def train_flow(
         raise DataError(f"validation: expected {train.levels} levels as in the training data, got {validation.levels}")
     torch.manual_seed(settings.seed)
     flow = build_flow(description)
-    loader = train_loader(train, settings.batch_size, settings.seed)
+    loader, batches = train_loader(train, settings.batch_size, settings.seed)
     _initialise(flow, train, settings)
     module = FlowModule(flow, description.dim, train.levels, settings, settings.epochs * len(loader))
     early = EarlyStopping("validation_bpd", patience=settings.patience, check_finite=False)
@@ -181,12 +181,12 @@ def train_flow(
         seconds = time.perf_counter() - started
     content = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
     module.load_state_dict(content["state_dict"])
-    images = trainer.global_step * loader.sampler.batch_size
+    images = trainer.global_step * batches.batch_size
     return FlowTraining(
         flow=flow.eval().cpu(),
         epochs=trainer.current_epoch,
         best_epoch=content["epoch"],
-        validation_bpd=float(best.best_model_score),  # type: ignore[arg-type]
+        validation_bpd=float(best.best_model_score),
         seconds=seconds,
         images_per_second=images / seconds,
         stopped_by=_stop_reason(trainer, early, timer),
