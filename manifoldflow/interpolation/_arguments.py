@@ -23,8 +23,7 @@ def as_points(name: str, value: Any, event_dim: int) -> Tensor:
     points = torch.as_tensor(value)
     if not points.is_floating_point():
         raise ValueError(
-            f"{name}: expected floating-point coordinates, got {points.dtype}; convert with "
-            f".to(torch.float32)"
+            f"{name}: expected floating-point coordinates, got {points.dtype}; convert with .to(torch.float32)"
         )
     if points.ndim < event_dim:
         raise ValueError(
@@ -34,9 +33,7 @@ def as_points(name: str, value: Any, event_dim: int) -> Tensor:
     if data_is_visible(points) and not bool(points.detach().isfinite().all()):
         rows = points.detach().reshape(-1, max(1, points.shape[points.ndim - event_dim :].numel()))
         row = int((~rows.isfinite().all(-1)).nonzero()[0])
-        raise ValueError(
-            f"{name}: expected finite coordinates, got NaN or infinity at row {row}; remove it first"
-        )
+        raise ValueError(f"{name}: expected finite coordinates, got NaN or infinity at row {row}; remove it first")
     return points
 
 
@@ -82,13 +79,9 @@ def check_times(t: Tensor, like: Tensor, *, increasing: bool = False) -> Tensor:
         seen = times.detach()
         if not bool(((seen >= 0) & (seen <= 1)).all()):
             wrong = seen[~((seen >= 0) & (seen <= 1))].flatten()[0].item()
-            raise ValueError(
-                f"t: expected times in [0, 1], got {wrong:g}; a path is not continued past its ends"
-            )
+            raise ValueError(f"t: expected times in [0, 1], got {wrong:g}; a path is not continued past its ends")
         if increasing and not bool((seen.diff(dim=-1) > 0).all()):
-            raise ValueError(
-                "t: expected strictly increasing times, got unsorted or repeated ones; sort them first"
-            )
+            raise ValueError("t: expected strictly increasing times, got unsorted or repeated ones; sort them first")
     return times
 
 
@@ -100,7 +93,6 @@ def decoded(decode: Callable[[Tensor], Tensor] | None, points: Tensor, event_dim
     result = decode(points.reshape(-1, *points.shape[points.ndim - event_dim :]))
     if result.shape[:1] != (leading.numel(),):
         raise ValueError(
-            f"decode: expected one output per latent ({leading.numel()} rows), got shape "
-            f"{tuple(result.shape)}"
+            f"decode: expected one output per latent ({leading.numel()} rows), got shape {tuple(result.shape)}"
         )
     return result.reshape(*leading, *result.shape[1:])

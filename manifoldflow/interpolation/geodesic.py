@@ -43,9 +43,7 @@ class Geodesic(Path):
             return
         self._metric = manifolds.broadcasting(space.metric)
         # Our metrics take the policy; a foreign one has none, and its own behaviour at the cut locus.
-        options = (
-            {"cut_locus": cut_locus} if isinstance(space, (manifolds.Simplex, manifolds.Product)) else {}
-        )
+        options = {"cut_locus": cut_locus} if isinstance(space, (manifolds.Simplex, manifolds.Product)) else {}
         self._tangent = self._metric.log(self.end, base_point=self.start, **options)
 
     def _points(self, t: Tensor) -> Tensor:

@@ -110,8 +110,7 @@ class Path(ABC):
         times = check_times(t, self.start)
         if times.ndim > 1 and times.shape[:-1] != self.batch_shape:
             raise ValueError(
-                f"t: expected shape (m,) or {(*self.batch_shape, 'm')} (times for every pair), got "
-                f"{tuple(times.shape)}"
+                f"t: expected shape (m,) or {(*self.batch_shape, 'm')} (times for every pair), got {tuple(times.shape)}"
             )
         return times
 

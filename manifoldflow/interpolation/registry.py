@@ -46,12 +46,8 @@ METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         Method("linear", "straight line", "any flat base", "none", (), Linear),
-        Method(
-            "norm-corrected", "straight line at the interpolated norm", "Gaussian", "none", (), NormCorrected
-        ),
-        Method(
-            "slerp", "great circle with interpolated norms", "Gaussian, sphere", "uniform sphere", (), Slerp
-        ),
+        Method("norm-corrected", "straight line at the interpolated norm", "Gaussian", "none", (), NormCorrected),
+        Method("slerp", "great circle with interpolated norms", "Gaussian, sphere", "uniform sphere", (), Slerp),
         Method("geodesic", "geodesic of the space", "any manifold", "uniform sphere", ("space",), _geodesic),
     )
 }

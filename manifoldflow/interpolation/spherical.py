@@ -38,9 +38,7 @@ class Slerp(Path):
     def __init__(self, start: Any, end: Any, *, event_dim: int = 1, cut_locus: str = "raise") -> None:
         super().__init__(start, end, event_dim=event_dim)
         axis = len(self.batch_shape)
-        self.circle = GreatCircle(
-            self.start.flatten(axis), self.end.flatten(axis), method="slerp", cut_locus=cut_locus
-        )
+        self.circle = GreatCircle(self.start.flatten(axis), self.end.flatten(axis), method="slerp", cut_locus=cut_locus)
         pair = self.circle.pair
         self._norms = pair.first_norm, pair.last_norm
 
