@@ -6,17 +6,29 @@ variable, since the cosine keeps no digits of an angle near 0.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..special import log_sphere_area, vmf_log_peak, vmf_mean_length_complement
+from ..special import log_ndtri, log_sphere_area, vmf_log_peak, vmf_mean_length_complement
 
-__all__ = ["ReparameterisedAngle", "angle_log_density", "angle_slope", "angle_tail", "sample_angle"]
+__all__ = [
+    "ReparameterisedAngle",
+    "angle_from_normal",
+    "angle_log_density",
+    "angle_log_tail",
+    "angle_slope",
+    "angle_to_normal",
+    "sample_angle",
+]
 
 _NODES, _WEIGHTS = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(48))
 _NODES, _WEIGHTS = 0.5 * (_NODES + 1), 0.5 * _WEIGHTS
+_EDGE = 1e-300
+_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+_MOST_STEPS = 100
 _DROP = 42.0  # a tail is cut where its density has fallen by e^-42, below the last bit
 
 
@@ -71,17 +83,22 @@ def _log_ratio(delta: Tensor, theta: Tensor, kappa: Tensor, n: int) -> Tensor:
     return -2 * kappa * torch.sin(middle) * half + (n - 2) * torch.log1p(rise.clamp(min=-1))
 
 
+def _room(theta: Tensor, upwards: Tensor) -> Tensor:
+    """Signed distance from theta to pi or to 0."""
+    return torch.where(upwards, math.pi - theta, -theta)
+
+
+@torch.no_grad()
 def _reach(theta: Tensor, kappa: Tensor, n: int, upwards: Tensor) -> Tensor:
-    """Signed distance from theta, away from the bulk, over which the density falls by e^-_DROP."""
-    room = torch.where(upwards, math.pi - theta, theta)
-    sign = torch.where(upwards, 1.0, -1.0).to(theta)
+    """The share of the room, going away from the bulk, over which the density falls by e^-_DROP."""
+    room = _room(theta, upwards)
     # Bisection of the distance on a log scale; the density falls all the way, and a factor of 1.1 is enough.
     low, high = torch.full_like(theta, -45.0), torch.zeros_like(theta)
     for _ in range(9):
         middle = 0.5 * (low + high)
-        fallen = _log_ratio(sign * room * middle.exp(), theta, kappa, n) < -_DROP
+        fallen = _log_ratio(room * middle.exp(), theta, kappa, n) < -_DROP
         low, high = torch.where(fallen, low, middle), torch.where(fallen, middle, high)
-    return sign * room * high.exp()
+    return high.exp()
 
 
 def angle_tail(theta: Tensor, kappa: Tensor, n: int, upwards: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,8 +107,8 @@ def angle_tail(theta: Tensor, kappa: Tensor, n: int, upwards: Tensor) -> tuple[T
     Accurate where the tail leads away from the bulk. Gauss-Legendre quadrature over the reach of the tail.
     """
     nodes, weights = _NODES.to(theta.device), _WEIGHTS.to(theta.device)
-    with torch.no_grad():
-        reach = _reach(theta, kappa, n, upwards)
+    # Only the share is a constant for autograd: a tail that reaches the end keeps ending there.
+    reach = _room(theta, upwards) * _reach(theta, kappa, n, upwards)
     theta, kappa_, delta = theta[..., None], kappa[..., None], reach[..., None] * nodes
     mass = weights * _log_ratio(delta, theta, kappa_, n).exp()
     # cos - A = (1 - A) - (1 - cos)
@@ -99,29 +116,90 @@ def angle_tail(theta: Tensor, kappa: Tensor, n: int, upwards: Tensor) -> tuple[T
     return reach.abs() * mass.sum(-1), reach.abs() * (mass * centred).sum(-1)
 
 
-def leads_upwards(theta: Tensor, kappa: Tensor, n: int) -> Tensor:
+def _leads_upwards(theta: Tensor, kappa: Tensor, n: int) -> Tensor:
     """Whether the tail away from the bulk is the one towards pi: is cos(theta) below its mean?"""
     return 2 * torch.sin(0.5 * theta).square() > vmf_mean_length_complement(kappa, n)
 
 
+def angle_log_tail(theta: Tensor, kappa: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """Log probability of the side of theta away from the bulk, and whether that side is [theta, pi]."""
+    inside = theta.clamp(_EDGE, math.pi - _EDGE)
+    upwards = _leads_upwards(inside, kappa, n)
+    mass, _ = angle_tail(inside, kappa, n, upwards)
+    return angle_log_density(inside, kappa, n) + mass.log(), upwards
+
+
+def angle_to_normal(theta: Tensor, kappa: Tensor, n: int) -> Tensor:
+    """The standard normal quantile of the probability of [0, theta]; increasing, keeps both tails."""
+    log_tail, upwards = angle_log_tail(theta, kappa, n)
+    z = log_ndtri(log_tail.clamp(max=0))
+    return torch.where(upwards, -z, z)
+
+
 def angle_slope(theta: Tensor, kappa: Tensor, n: int) -> Tensor:
     """d theta / d kappa at a fixed quantile, the implicit reparameterisation gradient."""
-    upwards = leads_upwards(theta, kappa, n)
+    upwards = _leads_upwards(theta, kappa, n)
     _, moment = angle_tail(theta, kappa, n, upwards)
     return torch.where(upwards, moment, -moment)
 
 
 class ReparameterisedAngle(torch.autograd.Function):
-    """A drawn angle as a differentiable function of the concentration; made of differentiable operations."""
+    """A drawn angle as a differentiable function of the concentration."""
 
     @staticmethod
-    def forward(ctx, kappa: Tensor, n: int) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, kappa: Tensor, n: int) -> Tensor:
         theta = sample_angle(kappa, n)
         ctx.n = n
         ctx.save_for_backward(kappa, theta)
         return theta
 
     @staticmethod
-    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         kappa, theta = ctx.saved_tensors
         return grad * angle_slope(theta, kappa, ctx.n), None
+
+
+def _mode_and_spread(kappa: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """The most likely angle, and the standard deviation of the Gaussian with the curvature there."""
+    m = n - 2
+    cosine = 2 * kappa / (m + (m * m + 4 * kappa * kappa).sqrt()).clamp(min=_EDGE)
+    sine = (1 - cosine * cosine).clamp(min=0)
+    return torch.acos(cosine.clamp(max=1)), (kappa * cosine + m / sine.clamp(min=_EDGE)).rsqrt()
+
+
+class _FromNormal(torch.autograd.Function):
+    """The inverse of `angle_to_normal` in theta: Newton's method there, where the law is nearly a line."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, kappa: Tensor, n: int) -> Tensor:
+        # In x = log tan(theta/2) both ends are at infinity, and z grows there like the root of |x|.
+        mode, spread = _mode_and_spread(kappa, n)
+        start = torch.maximum(mode + spread * z, 0.1 * spread.clamp(max=1)).clamp(max=3.0)
+        x = (0.5 * start).tan().log()
+        low, high = torch.full_like(z, -690.0), torch.full_like(z, 40.0)
+        for _ in range(_MOST_STEPS):
+            theta = 2 * x.exp().atan()
+            now = angle_to_normal(theta, kappa, n)
+            low, high = torch.where(now < z, x, low), torch.where(now < z, high, x)
+            log_slope = angle_log_density(theta, kappa, n) + 0.5 * now * now + _HALF_LOG_TWO_PI
+            new = x - (now - z) / (log_slope.exp() * theta.sin())
+            close = (new - x).abs() <= 1e-9 * x.abs().clamp(min=1)  # convergence is quadratic: the next step is exact
+            x = torch.where(close | ((new > low) & (new < high)), new, 0.5 * (low + high))
+            if bool(close.all()):
+                break
+        theta = 2 * x.exp().atan()
+        ctx.n = n
+        ctx.save_for_backward(z, kappa, theta)
+        return theta
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        z, kappa, theta = ctx.saved_tensors
+        slope = torch.exp(-0.5 * z * z - _HALF_LOG_TWO_PI - angle_log_density(theta, kappa, ctx.n))
+        return grad * slope, grad * angle_slope(theta, kappa, ctx.n), None
+
+
+def angle_from_normal(z: Tensor, kappa: Tensor, n: int) -> Tensor:
+    """The angle whose probability of [0, theta] is that of (-inf, z] under the standard normal."""
+    z, kappa = torch.broadcast_tensors(z, kappa)
+    return _FromNormal.apply(z, kappa, n)

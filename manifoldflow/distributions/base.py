@@ -4,7 +4,7 @@ from pyro.distributions import TorchDistribution
 from torch import Size, Tensor
 
 from .._geomstats import Manifold
-from ..charts import Chart
+from ..charts import Chart, default_chart
 
 __all__ = ["BaseDistribution"]
 
@@ -19,7 +19,7 @@ class BaseDistribution(TorchDistribution):
 
     def default_chart(self) -> Chart:
         """The chart of the manifold that flows use unless told otherwise."""
-        raise NotImplementedError
+        return default_chart(self.manifold)
 
     def log_prob_in_chart(self, chart: Chart, z: Tensor) -> Tensor:
         """Log density, with respect to Lebesgue measure on R^d, of the chart coordinates of a draw at `z`."""

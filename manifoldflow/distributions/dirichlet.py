@@ -7,11 +7,11 @@ from torch import Size, Tensor
 from torch.distributions import constraints
 from torch.distributions.constraints import Constraint
 
-from .. import manifolds
 from .._geomstats import Manifold
-from ..charts import AdditiveLogRatio, Chart, SimplexChart
-from ..charts.constraints import Simplex
+from ..charts import Chart, SimplexChart, SimplexConstraint
+from ..manifolds import Simplex
 from .base import BaseDistribution
+from .constraints import finite_positive_vector
 
 __all__ = ["Dirichlet"]
 
@@ -35,9 +35,7 @@ class Dirichlet(BaseDistribution):
         ValueError: D < 2, or a concentration is not a positive finite number.
     """
 
-    arg_constraints: ClassVar[dict[str, Constraint]] = {
-        "concentration": constraints.independent(constraints.positive, 1)
-    }
+    arg_constraints: ClassVar[dict[str, Constraint]] = {"concentration": finite_positive_vector}
     has_rsample = True
 
     def __init__(self, concentration: Tensor, *, validate_args: bool | None = None) -> None:
@@ -47,8 +45,8 @@ class Dirichlet(BaseDistribution):
         super().__init__(concentration.shape[:-1], concentration.shape[-1:], validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=False, event_dim=1)
-    def support(self) -> Simplex:
-        return Simplex(self.event_shape[-1] - 1)
+    def support(self) -> SimplexConstraint:
+        return SimplexConstraint(self.event_shape[-1] - 1)
 
     def expand(self, batch_shape: Size, _instance: Any = None) -> "Dirichlet":
         new = self._get_checked_instance(Dirichlet, _instance)
@@ -60,10 +58,7 @@ class Dirichlet(BaseDistribution):
 
     @property
     def manifold(self) -> Manifold:
-        return manifolds.Simplex(self.event_shape[-1] - 1)
-
-    def default_chart(self) -> Chart:
-        return AdditiveLogRatio(self.event_shape[-1] - 1)
+        return Simplex(self.event_shape[-1] - 1)
 
     @property
     def mean(self) -> Tensor:

@@ -8,9 +8,8 @@ from torch import Size, Tensor
 from torch.distributions import constraints
 from torch.distributions.constraints import Constraint
 
-from .. import manifolds
 from .._geomstats import Manifold
-from ..charts import Chart, Identity
+from ..manifolds import Euclidean
 from .base import BaseDistribution
 
 __all__ = ["Gaussian"]
@@ -59,10 +58,7 @@ class Gaussian(BaseDistribution):
 
     @property
     def manifold(self) -> Manifold:
-        return manifolds.Euclidean(self.event_shape[-1])
-
-    def default_chart(self) -> Chart:
-        return Identity(self.event_shape[-1])
+        return Euclidean(self.event_shape[-1])
 
     @property
     def mean(self) -> Tensor:

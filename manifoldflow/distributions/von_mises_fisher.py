@@ -1,32 +1,26 @@
 """The von Mises-Fisher distribution, on spheres of any dimension."""
 
-from typing import Any, ClassVar
-
 import torch
-from pyro.distributions.constraints import sphere
 from torch import Size, Tensor
-from torch.distributions.constraints import Constraint
 
-from .. import manifolds
-from .._geomstats import Manifold
-from ..charts import Chart, Stereographic
 from ..special import (
     log_sphere_area,
+    vmf_concentration,
     vmf_divergence,
     vmf_log_partition,
     vmf_log_peak,
     vmf_mean_length,
     vmf_mean_length_derivative,
+    vmf_transverse_variance,
 )
 from ._angle import ReparameterisedAngle
-from ._directions import around
-from .base import BaseDistribution
-from .constraints import finite_nonnegative
+from ._around_loc import AroundLoc, around
+from .angle import VonMisesFisherAngle
 
 __all__ = ["VonMisesFisher"]
 
 
-class VonMisesFisher(BaseDistribution):
+class VonMisesFisher(AroundLoc):
     r"""von Mises-Fisher distribution on the unit sphere of R^n, n >= 2.
 
     .. math:: p(s) = C_n(\kappa) e^{\kappa \mu \cdot s}, \quad
@@ -47,59 +41,6 @@ class VonMisesFisher(BaseDistribution):
             shapes do not broadcast.
     """
 
-    arg_constraints: ClassVar[dict[str, Constraint]] = {"loc": sphere, "concentration": finite_nonnegative}
-    support = sphere
-    has_rsample = True
-
-    def __init__(self, loc: Tensor, concentration: Tensor | float, *, validate_args: bool | None = None) -> None:
-        if loc.dim() < 1 or loc.shape[-1] < 2:
-            raise ValueError(f"loc: expected shape (*batch, n) with n >= 2, got {tuple(loc.shape)}")
-        concentration = torch.as_tensor(concentration, dtype=loc.dtype, device=loc.device)
-        try:
-            batch_shape = torch.broadcast_shapes(loc.shape[:-1], concentration.shape)
-        except RuntimeError:
-            raise ValueError(
-                f"concentration: expected a shape that broadcasts with {tuple(loc.shape[:-1])}, the batch shape "
-                f"of loc, got {tuple(concentration.shape)}"
-            ) from None
-        self.loc = loc.expand(*batch_shape, loc.shape[-1])
-        self.concentration = concentration.expand(batch_shape)
-        # One mean direction for the whole batch is kept as one row, which sampling is faster with.
-        self._row = loc if loc.dim() == 1 else self.loc
-        super().__init__(batch_shape, loc.shape[-1:], validate_args=validate_args)
-
-    def expand(self, batch_shape: Size, _instance: Any = None) -> "VonMisesFisher":
-        new = self._get_checked_instance(VonMisesFisher, _instance)
-        batch_shape = Size(batch_shape)
-        new.loc = self.loc.expand(batch_shape + self.event_shape)
-        new.concentration = self.concentration.expand(batch_shape)
-        new._row = self._row if self._row.dim() == 1 else new.loc
-        super(VonMisesFisher, new).__init__(batch_shape, self.event_shape, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
-
-    @property
-    def ambient_dim(self) -> int:
-        """n, the number of coordinates."""
-        return self.event_shape[-1]
-
-    @property
-    def manifold(self) -> Manifold:
-        return manifolds.Hypersphere(self.ambient_dim - 1)
-
-    def default_chart(self) -> Chart:
-        return Stereographic(self.ambient_dim - 1)
-
-    @property
-    def mode(self) -> Tensor:
-        """The mean direction (any direction, where the concentration is 0)."""
-        return self.loc
-
-    @property
-    def mean(self) -> Tensor:
-        """The expectation in R^n, A(kappa) mu, inside the sphere."""
-        return self.mean_resultant_length[..., None] * self.loc
-
     @property
     def mean_resultant_length(self) -> Tensor:
         """A(kappa) = E[mu.s], shape `batch`."""
@@ -111,10 +52,34 @@ class VonMisesFisher(BaseDistribution):
         return vmf_mean_length_derivative(self.concentration, self.ambient_dim)
 
     @property
+    def transverse_variance(self) -> Tensor:
+        """A(kappa) / kappa, the variance in each direction orthogonal to the mean, shape `batch`."""
+        return vmf_transverse_variance(self.concentration, self.ambient_dim)
+
+    @property
     def log_normalizer(self) -> Tensor:
         """log C_n(kappa), shape `batch`."""
         log_partition = vmf_log_partition(self.concentration.double(), self.ambient_dim)
         return (-log_sphere_area(self.ambient_dim) - log_partition).to(self.loc.dtype)
+
+    @property
+    def angle(self) -> VonMisesFisherAngle:
+        """The distribution of the angle to the mean direction, batch shape `batch`."""
+        return VonMisesFisherAngle(self.concentration, self.ambient_dim, validate_args=False)
+
+    def cosine_cdf(self, value: Tensor) -> Tensor:
+        """P(mu.s <= value) for cosines in [-1, 1]; `angle` has log tails and more digits near 1."""
+        w = value.double()
+        inside = w.abs() < 1
+        inner = torch.where(inside, w, 0.0)
+        end = torch.where(w < 0, torch.pi, 0.0).to(w)
+        theta = torch.where(inside, 2 * torch.atan2((1 - inner).sqrt(), (1 + inner).sqrt()), end)
+        return self.angle.log_survival(theta).exp().to(value.dtype)
+
+    def cosine_icdf(self, value: Tensor) -> Tensor:
+        """The cosine below which mu.s lies with probability `value`, in [0, 1]."""
+        p = value.double()
+        return self.angle.from_normal(-torch.special.ndtri(p)).cos().to(value.dtype)
 
     def entropy(self) -> Tensor:
         """Differential entropy with respect to surface area, in nats."""
@@ -125,14 +90,45 @@ class VonMisesFisher(BaseDistribution):
         """Log density with respect to surface area; free of cancellation at any concentration."""
         if self._validate_args:
             self._validate_sample(value)
-        difference = value - self._row
-        chord = (difference * difference).sum(-1).double()
-        peak = vmf_log_peak(self.concentration.double(), self.ambient_dim) - log_sphere_area(self.ambient_dim)
-        return (peak - 0.5 * self.concentration.double() * chord).to(value.dtype)
+        kappa = self.concentration.double()
+        peak = vmf_log_peak(kappa, self.ambient_dim) - log_sphere_area(self.ambient_dim)
+        return (peak - 0.5 * kappa * self._squared_chord(value)).to(value.dtype)
 
     def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
-        """Exact draws, differentiable in both parameters by implicit reparameterisation."""
+        """Exact draws, differentiable in both parameters: implicit reparameterisation of the angle."""
         shape = self._extended_shape(sample_shape)
         concentration = self.concentration.double().expand(shape[:-1])
         theta = ReparameterisedAngle.apply(concentration, self.ambient_dim)
         return around(self._row, theta, shape)
+
+    @classmethod
+    def fit(cls, points: Tensor, weights: Tensor | None = None) -> "VonMisesFisher":
+        """The maximum-likelihood distribution of unit vectors `(*batch, m, n)`, one for each batch.
+
+        Args:
+            points: Points on the sphere.
+            weights: Nonnegative weights, shape broadcastable to `(*batch, m)`; equal if not given.
+
+        Raises:
+            ValueError: There are no points, a weight is negative or all are zero, or all points coincide, where the
+                likelihood has no maximum.
+        """
+        if points.dim() < 2 or points.shape[-2] < 1 or points.shape[-1] < 2:
+            raise ValueError(f"points: expected shape (*batch, m, n), m >= 1, n >= 2, got {tuple(points.shape)}")
+        x = points.double()
+        w = torch.ones_like(x[..., 0]) if weights is None else weights.double().expand(x.shape[:-1])
+        total = w.sum(-1, keepdim=True)
+        if bool((w < 0).any()) or not bool(((total > 0) & total.isfinite()).all()):
+            raise ValueError("weights: expected nonnegative finite numbers, not all zero in a batch")
+        mean = (w / total)[..., None, :].matmul(x)[..., 0, :]
+        length = torch.linalg.vector_norm(mean, dim=-1)
+        if bool((length >= 1 - torch.finfo(points.dtype).eps).any()):
+            raise ValueError(
+                "points: expected at least two different directions, got coinciding points: the "
+                "likelihood grows without bound in the concentration"
+            )
+        loc = mean / length.clamp(min=torch.finfo(x.dtype).tiny)[..., None]
+        axis = torch.nn.functional.one_hot(torch.tensor(0, device=x.device), x.shape[-1]).to(x)
+        loc = torch.where(length[..., None] > 0, loc, axis)  # any direction is a maximum
+        concentration = vmf_concentration(length, x.shape[-1])
+        return cls(loc.to(points.dtype), concentration.to(points.dtype))

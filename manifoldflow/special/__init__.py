@@ -8,9 +8,12 @@ from .bessel import (
     vmf_mean_length,
     vmf_mean_length_complement,
     vmf_mean_length_derivative,
+    vmf_transverse_variance,
 )
+from .gamma_ratio import digamma_difference, log_gamma_ratio
 from .incomplete_gamma import gammainccinv, gammaincinv, log_gammainc, log_gammaincc
 from .log_tails import log1mexp, log_ndtri
+from .vmf_concentration import vmf_concentration
 
 __all__ = [
     "gammainccinv",
@@ -26,4 +29,8 @@ __all__ = [
     "vmf_mean_length",
     "vmf_mean_length_complement",
     "vmf_mean_length_derivative",
+    "vmf_transverse_variance",
+    "vmf_concentration",
+    "digamma_difference",
+    "log_gamma_ratio",
 ]

@@ -1,0 +1,85 @@
+"""Kullback-Leibler divergences in closed form, registered with torch's `kl_divergence`."""
+
+import torch
+from torch import Tensor
+from torch.distributions import register_kl
+
+from ..special import (
+    log_sphere_area,
+    vmf_divergence,
+    vmf_log_partition,
+    vmf_log_peak,
+    vmf_mean_length,
+    vmf_mean_length_complement,
+)
+from .dirichlet import Dirichlet
+from .gaussian import Gaussian
+from .power_spherical import PowerSpherical
+from .spherical_uniform import SphericalUniform
+from .von_mises_fisher import VonMisesFisher
+
+__all__: list[str] = []
+
+
+def _check_shapes(p: torch.distributions.Distribution, q: torch.distributions.Distribution) -> None:
+    if p.event_shape != q.event_shape:
+        raise ValueError(f"q: expected event shape {tuple(p.event_shape)}, that of p, got {tuple(q.event_shape)}")
+
+
+def _expand(value: Tensor, p: torch.distributions.Distribution, q: torch.distributions.Distribution) -> Tensor:
+    return value.expand(torch.broadcast_shapes(p.batch_shape, q.batch_shape))
+
+
+@register_kl(VonMisesFisher, VonMisesFisher)
+def _vmf_vmf(p: VonMisesFisher, q: VonMisesFisher) -> Tensor:
+    """E_p[log p] - E_p[log q], both relative to the uniform distribution, the second from the mode of q."""
+    _check_shapes(p, q)
+    n, kappa_p, kappa_q = p.ambient_dim, p.concentration.double(), q.concentration.double()
+    difference = p.loc - q.loc
+    tilt = 0.5 * (difference * difference).sum(-1).double()  # 1 - mu_p.mu_q
+    gap = vmf_mean_length_complement(kappa_p, n) + vmf_mean_length(kappa_p, n) * tilt  # 1 - E_p[mu_q.s]
+    return (vmf_divergence(kappa_p, n) - vmf_log_peak(kappa_q, n) + kappa_q * gap).to(p.loc.dtype)
+
+
+@register_kl(VonMisesFisher, SphericalUniform)
+def _vmf_uniform(p: VonMisesFisher, q: SphericalUniform) -> Tensor:
+    _check_shapes(p, q)
+    return _expand(vmf_divergence(p.concentration, p.ambient_dim), p, q)
+
+
+@register_kl(SphericalUniform, VonMisesFisher)
+def _uniform_vmf(p: SphericalUniform, q: VonMisesFisher) -> Tensor:
+    _check_shapes(p, q)
+    return vmf_log_partition(q.concentration, q.ambient_dim).expand(
+        torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    )
+
+
+@register_kl(PowerSpherical, SphericalUniform)
+def _power_uniform(p: PowerSpherical, q: SphericalUniform) -> Tensor:
+    _check_shapes(p, q)
+    return _expand(log_sphere_area(p.ambient_dim) - p.entropy(), p, q)
+
+
+@register_kl(PowerSpherical, VonMisesFisher)
+def _power_vmf(p: PowerSpherical, q: VonMisesFisher) -> Tensor:
+    _check_shapes(p, q)
+    cosine = (p.mean * q.loc).sum(-1)
+    return -p.entropy() - q.log_normalizer - q.concentration * cosine
+
+
+@register_kl(Dirichlet, Dirichlet)
+def _dirichlet_dirichlet(p: Dirichlet, q: Dirichlet) -> Tensor:
+    _check_shapes(p, q)
+    a, b = p.concentration.double(), q.concentration.double()
+    expected_log = a.digamma() - a.sum(-1, keepdim=True).digamma()
+    normalizers = p._log_normalizer64() - q._log_normalizer64()
+    return (normalizers + ((a - b) * expected_log).sum(-1)).to(p.concentration.dtype)
+
+
+@register_kl(Gaussian, Gaussian)
+def _gaussian_gaussian(p: Gaussian, q: Gaussian) -> Tensor:
+    _check_shapes(p, q)
+    ratio = (p.scale / q.scale).square()
+    shift = ((p.loc - q.loc) / q.scale).square()
+    return 0.5 * (ratio + shift - 1 - ratio.log()).sum(-1)

@@ -1,0 +1,161 @@
+"""The wrapped normal: a Gaussian in a tangent space, laid onto the manifold by the exponential map."""
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Size, Tensor
+from torch.distributions import constraints
+from torch.distributions.constraints import Constraint
+
+from .._geomstats import Manifold
+from ..manifolds import Euclidean, Hypersphere, Product, Simplex, check_points
+from .base import BaseDistribution
+from .constraints import OnSpace
+
+__all__ = ["WrappedNormal"]
+
+
+class WrappedNormal(BaseDistribution):
+    r"""Law of :math:`\exp_\mu(\sigma \epsilon)`, :math:`\epsilon` standard normal in the tangent space at :math:`\mu`.
+
+    Args:
+        space: A Euclidean space, a Hypersphere, a Simplex with the Aitchison metric, or a Product of these.
+        loc: :math:`\mu`, points of shape `(*batch, n)`.
+        scale: :math:`\sigma > 0` in units of the metric, shape broadcastable to `batch`.
+
+    The density is relative to the space's reference measure (surface area; Lebesgue measure on the first d
+    coordinates of a simplex). On S^d it is the sum over all tangent vectors that the exponential map takes to
+    s, at the distances :math:`r = \theta + 2 \pi k` and :math:`2 \pi (k + 1) - \theta`,
+
+    .. math:: p(s) = \sum_r (2 \pi \sigma^2)^{-d/2} e^{-r^2 / 2 \sigma^2} \Big|\frac{r}{\sin\theta}\Big|^{d-1}.
+
+    For d > 1 all but the first term are infinite at :math:`\mu` itself (whole great spheres are taken there);
+    within the rounding error of :math:`\mu` the first term alone is returned, so that log_prob and its gradient are
+    finite at the mode. At the antipode the density is infinite.
+
+    Raises:
+        ValueError: The space's exponential map leaves it or has no closed volume (a simplex with another
+            metric), `loc` is off the space, `scale` is not positive, or shapes do not broadcast.
+
+    Reference: Y. Nagano et al., ICML 2019 (arXiv 1902.02992), for the hyperbolic case without preimages; E. Chevallier
+    et al., arXiv 2004.03194, for the volume of the exponential map on spheres.
+    """
+
+    arg_constraints: ClassVar[dict[str, Constraint]] = {
+        "loc": constraints.dependent(event_dim=1),
+        "scale": constraints.positive,
+    }
+    has_rsample = True
+
+    def __init__(
+        self, space: Manifold, loc: Tensor, scale: Tensor | float, *, validate_args: bool | None = None
+    ) -> None:
+        _check_space(space)
+        if loc.dim() < 1 or loc.shape[-1] != space.shape[0]:
+            raise ValueError(f"loc: expected shape (*batch, {space.shape[0]}) on {space}, got {tuple(loc.shape)}")
+        scale = torch.as_tensor(scale, dtype=loc.dtype, device=loc.device)
+        try:
+            batch_shape = torch.broadcast_shapes(loc.shape[:-1], scale.shape)
+        except RuntimeError:
+            raise ValueError(
+                f"scale: expected a shape that broadcasts with {tuple(loc.shape[:-1])}, the batch shape of loc, "
+                f"got {tuple(scale.shape)}"
+            ) from None
+        self.space = space
+        self.loc = loc.expand(*batch_shape, loc.shape[-1])
+        self.scale = scale.expand(batch_shape)
+        super().__init__(batch_shape, loc.shape[-1:], validate_args=validate_args)
+        if self._validate_args:
+            check_points(space, loc=loc)
+
+    @constraints.dependent_property(is_discrete=False, event_dim=1)
+    def support(self) -> Constraint:
+        return OnSpace(self.space)
+
+    def expand(self, batch_shape: Size, _instance: Any = None) -> "WrappedNormal":
+        new = self._get_checked_instance(WrappedNormal, _instance)
+        batch_shape = Size(batch_shape)
+        new.space = self.space
+        new.loc = self.loc.expand(batch_shape + self.event_shape)
+        new.scale = self.scale.expand(batch_shape)
+        super(WrappedNormal, new).__init__(batch_shape, self.event_shape, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+    @property
+    def manifold(self) -> Manifold:
+        return self.space
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        if self._validate_args:
+            self._validate_sample(value)
+        return _log_prob(self.space, value, self.loc, self.scale)
+
+    def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
+        """Exact draws, differentiable in both parameters."""
+        shape = self._extended_shape(sample_shape)
+        noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
+        return _wrap(self.space, self.loc.expand(shape), self.scale.expand(shape[:-1]), noise)
+
+
+def _check_space(space: Manifold) -> None:
+    if isinstance(space, Product):
+        for factor in space.factors:
+            _check_space(factor)
+    elif isinstance(space, Simplex) and space.metric_name != "aitchison":
+        raise ValueError(
+            f"space: expected a simplex with the Aitchison metric, got {space!r}: its exponential map leaves "
+            "the simplex; use Simplex(dim, metric='aitchison')"
+        )
+    elif not isinstance(space, Euclidean | Hypersphere | Simplex):
+        raise ValueError(
+            f"space: expected Euclidean, Hypersphere, Simplex(metric='aitchison') or a Product of these, got {space!r}"
+        )
+
+
+def _wrap(space: Manifold, loc: Tensor, scale: Tensor, noise: Tensor) -> Tensor:
+    """exp_loc(scale * noise), for standard normal noise in the ambient space, made tangent."""
+    if isinstance(space, Product):
+        blocks = zip(space.factors, space.weights, space.split(loc), space.split(noise))
+        return space.join([_wrap(f, m, scale / math.sqrt(w), e) for f, w, m, e in blocks])
+    if isinstance(space, Simplex):
+        # log-ratio coordinates are orthonormal once centred, and softmax does not see the mean
+        return (loc.log() + scale[..., None] * noise).softmax(-1)
+    return space.metric.exp(scale[..., None] * space.to_tangent(noise, loc), loc)
+
+
+def _log_prob(space: Manifold, value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    if isinstance(space, Product):
+        blocks = zip(space.factors, space.weights, space.split(value), space.split(loc))
+        return torch.stack(
+            torch.broadcast_tensors(*[_log_prob(f, s, m, scale / math.sqrt(w)) for f, w, s, m in blocks])
+        ).sum(0)
+    if isinstance(space, Hypersphere):
+        return _sphere_log_prob(space, value, loc, scale)
+    square = space.metric.squared_dist(value, loc).double()
+    return (_log_normal(square, scale.double(), space.dim) + space.metric.log_volume_form(value)).to(value.dtype)
+
+
+def _log_normal(square: Tensor, scale: Tensor, dim: int) -> Tensor:
+    return -0.5 * square / scale.square() - dim * (scale.log() + 0.5 * math.log(2 * math.pi))
+
+
+def _sphere_log_prob(space: Hypersphere, value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    """Sum over preimages, in float64; the number of turns is set by the largest scale."""
+    d, sigma = space.dim, scale.double()
+    square = space.metric.squared_dist(value, loc).double()
+    near = square < (4 * torch.finfo(value.dtype).eps) ** 2
+    theta = torch.where(near, 1.0, square).sqrt()
+    # log(theta / sin theta) from the sine of pi - theta, which is exact at both ends.
+    ratio = (d - 1) * (theta.log() - theta.sin().log()) if d > 1 else torch.zeros_like(theta)
+    first = _log_normal(square, sigma, d) + torch.where(near, 0.0, ratio)
+    # r^(d-1) exp(-r^2 / 2 sigma^2) has fallen below the last bit some 9 sigma past its maximum.
+    reach = float(sigma.max()) * (math.sqrt(d - 1) + 9) if sigma.numel() else 0.0
+    terms = [first]
+    for turn in range(math.ceil(reach / (2 * math.pi))):
+        for r in (2 * math.pi * (turn + 1) - theta, 2 * math.pi * (turn + 1) + theta):
+            volume = (d - 1) * (r.log() - theta.sin().log()) if d > 1 else 0.0
+            term = _log_normal(r.square(), sigma, d) + volume
+            terms.append(torch.where(near, -math.inf, term) if d > 1 else term)
+    return torch.stack(torch.broadcast_tensors(*terms)).logsumexp(0).to(value.dtype)

@@ -1,0 +1,184 @@
+"""The formulas of `bessel`: float64 values, made of differentiable operations, for one n at a time."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ._debye import SMALLEST_RADIUS, series
+
+__all__ = ["complement", "derivative", "divergence", "log_partition", "log_peak", "mean_length", "transverse_variance"]
+
+# Values where R >= 32 ------------------------------------------------------------------------------
+
+
+class _Point:
+    """What every formula shares: R, h = 1/R, x = radius/R, t = order/R, w = R/order - 1 and 1 - t."""
+
+    def __init__(self, kappa: Tensor, twice_order: int) -> None:
+        self.kappa = kappa
+        self.order = twice_order / 2
+        self.series = series(twice_order)
+        self.square = kappa * kappa
+        self.radius = (self.square + self.order**2).sqrt()
+        self.inverse = self.radius.reciprocal()
+        self.x = self.series.radius * self.inverse
+
+    def excess(self) -> Tensor:
+        """w, free of cancellation."""
+        return self.square / (self.order * (self.order + self.radius))
+
+    def scale(self) -> Tensor:
+        """What multiplies kappa in A: 1/(order + R) - h^2 (1/2 + T)."""
+        correction = self.inverse * self.inverse * (0.5 + _horner(self.series.slope, self.x))
+        return (self.order + self.radius).reciprocal() - correction
+
+
+def _horner(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
+    value = torch.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        value = value * x + coefficient
+    return value
+
+
+def _large_log_partition(kappa: Tensor, twice_order: int) -> Tensor:
+    p = _Point(kappa, twice_order)
+    if p.order < SMALLEST_RADIUS:
+        return kappa - _large_log_peak(kappa, twice_order)
+    w = p.excess()
+    rest = w * p.order * p.inverse * _horner(p.series.complement, p.x)
+    return p.order * (w - torch.log1p(0.5 * w)) - 0.5 * torch.log1p(w) - rest
+
+
+def _large_log_peak(kappa: Tensor, twice_order: int) -> Tensor:
+    p = _Point(kappa, twice_order)
+    if p.order < SMALLEST_RADIUS:
+        # Here R >= 32 says that kappa is not small, and the expansion need not vanish at 0.
+        level = 0.5 * math.log(2 * math.pi) - p.order * math.log(2.0) - math.lgamma(p.order + 1)
+        logs = 0.5 * torch.log(p.radius) + p.order * torch.log(p.order + p.radius)
+        return logs - p.order**2 / (kappa + p.radius) + level - _horner(p.series.value, p.x)
+    w = p.excess()
+    # kappa - order * w = order (1 + z - sqrt(1 + z^2)) with z = kappa / order, as one quotient.
+    linear = 2 * p.order * kappa / (p.order + kappa + p.radius)
+    rest = w * p.order * p.inverse * _horner(p.series.complement, p.x)
+    return linear + p.order * torch.log1p(0.5 * w) + 0.5 * torch.log1p(w) + rest
+
+
+def _large_divergence(kappa: Tensor, twice_order: int) -> Tensor:
+    p = _Point(kappa, twice_order)
+    sine = p.square * p.inverse * p.inverse  # 1 - t^2
+    slope = sine * (0.5 + _horner(p.series.slope, p.x))
+    if p.order < SMALLEST_RADIUS:
+        # L - kappa A with the terms linear in kappa cancelled: R - kappa^2/(order + R) = order.
+        level = math.lgamma(p.order + 1) + p.order * math.log(2.0) - 0.5 * math.log(2 * math.pi) + p.order
+        logs = 0.5 * torch.log(p.radius) + p.order * torch.log(p.order + p.radius)
+        return logs - level - _horner(p.series.value, p.x) - slope
+    w = p.excess()
+    rest = w * p.order * p.inverse * _horner(p.series.complement, p.x)
+    return p.order * torch.log1p(0.5 * w) + 0.5 * torch.log1p(w) + rest - slope
+
+
+def _large_mean_length(kappa: Tensor, twice_order: int) -> Tensor:
+    return kappa * _Point(kappa, twice_order).scale()
+
+
+def _large_complement(kappa: Tensor, twice_order: int) -> Tensor:
+    p = _Point(kappa, twice_order)
+    leading = p.order * (1 + p.order / (p.radius + kappa)) / (p.order + p.radius)
+    return leading + kappa * p.inverse * p.inverse * (0.5 + _horner(p.series.slope, p.x))
+
+
+def _large_derivative(kappa: Tensor, twice_order: int) -> Tensor:
+    p = _Point(kappa, twice_order)
+    t = p.order * p.inverse
+    slope = _horner(p.series.slope, p.x)
+    curvature = _horner(p.series.curvature, p.x)
+    return p.inverse * (t / (1 + t) + p.inverse * (0.5 + curvature - t * t * (1 + slope + curvature)))
+
+
+# Values at low order and concentration -------------------------------------------------------------
+
+
+def _raised(kappa: Tensor, twice_order: int) -> tuple[Tensor, int, range]:
+    """A/kappa at a raised order, that order (doubled), and the doubled orders to come down through."""
+    high = twice_order + 2 * math.ceil(SMALLEST_RADIUS - twice_order / 2)
+    return _Point(kappa, high).scale(), high, range(high, twice_order, -2)
+
+
+def _small_log_partition(kappa: Tensor, twice_order: int) -> Tensor:
+    ratio, high, orders = _raised(kappa, twice_order)
+    square = kappa * kappa
+    growth = torch.zeros_like(kappa)  # product of I_{j-1}/I_j, scaled to 1 at kappa = 0, minus 1
+    for j in orders:
+        term = square * ratio
+        growth = growth + term / j * (1 + growth)
+        ratio = 1 / (j + term)
+    return _large_log_partition(kappa, high) + torch.log1p(growth)
+
+
+def _small_ratio(kappa: Tensor, twice_order: int) -> Tensor:
+    ratio, _, orders = _raised(kappa, twice_order)
+    square = kappa * kappa
+    for j in orders:
+        ratio = 1 / (j + square * ratio)
+    return ratio
+
+
+def _small_derivative(kappa: Tensor, twice_order: int) -> Tensor:
+    ratio, high, orders = _raised(kappa, twice_order)
+    square = kappa * kappa
+    # slope = d(kappa A)/d(kappa^2); A' = 2 slope - A/kappa at each order.
+    slope = 0.5 * (_large_derivative(kappa, high) + ratio)
+    for j in orders:
+        ratio = 1 / (j + square * ratio)
+        slope = ratio * (1 - square * ratio * slope)
+    return 2 * slope - ratio
+
+
+# One function of both --------------------------------------------------------------------------------
+
+
+def _either(
+    kappa: Tensor, n: int, small: Callable[[Tensor, int], Tensor], large: Callable[[Tensor, int], Tensor]
+) -> Tensor:
+    twice_order = n - 2
+    border = SMALLEST_RADIUS**2 - (twice_order / 2) ** 2
+    if border <= 0:
+        return large(kappa, twice_order)
+    border = math.sqrt(border)
+    # Each branch gets concentrations of its own range only, so that `where` passes no NaN gradients.
+    low = small(kappa.clamp(max=border), twice_order)
+    high = large(kappa.clamp(min=border), twice_order)
+    return torch.where(kappa < border, low, high)
+
+
+def log_partition(kappa: Tensor, n: int) -> Tensor:
+    return _either(kappa, n, _small_log_partition, _large_log_partition)
+
+
+def log_peak(kappa: Tensor, n: int) -> Tensor:
+    return _either(kappa, n, lambda k, v: k - _small_log_partition(k, v), _large_log_peak)
+
+
+def divergence(kappa: Tensor, n: int) -> Tensor:
+    def small(k: Tensor, v: int) -> Tensor:
+        return k * k * _small_ratio(k, v) - _small_log_partition(k, v)
+
+    return _either(kappa, n, small, _large_divergence)
+
+
+def mean_length(kappa: Tensor, n: int) -> Tensor:
+    return _either(kappa, n, lambda k, v: k * _small_ratio(k, v), _large_mean_length)
+
+
+def complement(kappa: Tensor, n: int) -> Tensor:
+    return _either(kappa, n, lambda k, v: 1 - k * _small_ratio(k, v), _large_complement)
+
+
+def transverse_variance(kappa: Tensor, n: int) -> Tensor:
+    return _either(kappa, n, _small_ratio, lambda k, v: _Point(k, v).scale())
+
+
+def derivative(kappa: Tensor, n: int) -> Tensor:
+    return _either(kappa, n, _small_derivative, _large_derivative)

@@ -1,0 +1,41 @@
+"""Differences of log-gammas and digammas at neighbouring large arguments, without cancellation."""
+
+import torch
+from torch import Tensor
+
+__all__ = ["digamma_difference", "log_gamma_ratio"]
+
+# Stirling's series, sum of B_2k / (2k (2k - 1) x^(2k - 1)); from 16 on, these reach the last bit of float64.
+_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+_LARGE = 16.0
+
+
+def _series(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
+    inverse = 1 / (x * x)
+    value = torch.zeros_like(x)
+    for coefficient in reversed(coefficients):
+        value = value * inverse + coefficient
+    return value
+
+
+def log_gamma_ratio(a: Tensor, b: Tensor) -> Tensor:
+    """log Gamma(a + b) - log Gamma(a) for a > 0, b >= 0; shapes broadcast; float64 inside, dtype of `a`."""
+    x, y = torch.broadcast_tensors(a.double(), torch.as_tensor(b, device=a.device).double())
+    large = x >= _LARGE
+    safe = torch.where(large, x, _LARGE)
+    rest = _series(safe + y, _STIRLING) / (safe + y) - _series(safe, _STIRLING) / safe
+    stirling = (safe - 0.5) * torch.log1p(y / safe) + y * torch.log(safe + y) - y + rest
+    low = torch.where(large, 1.0, x)
+    return torch.where(large, stirling, torch.lgamma(low + y) - torch.lgamma(low)).to(a.dtype)
+
+
+def digamma_difference(a: Tensor, b: Tensor) -> Tensor:
+    """digamma(a + b) - digamma(a) for a > 0, b >= 0; shapes broadcast; float64 inside, dtype of `a`."""
+    x, y = torch.broadcast_tensors(a.double(), torch.as_tensor(b, device=a.device).double())
+    large = x >= _LARGE
+    safe = torch.where(large, x, _LARGE)
+    slopes = tuple((2 * k + 1) * c for k, c in enumerate(_STIRLING))
+    rest = _series(safe, slopes) / safe.square() - _series(safe + y, slopes) / (safe + y).square()
+    stirling = torch.log1p(y / safe) + 0.5 * y / (safe * (safe + y)) + rest
+    low = torch.where(large, 1.0, x)
+    return torch.where(large, stirling, torch.digamma(low + y) - torch.digamma(low)).to(a.dtype)
