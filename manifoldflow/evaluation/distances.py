@@ -1,5 +1,6 @@
 """Frechet and kernel distances between sets of images, in the features of a given network."""
 
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -66,7 +67,9 @@ class FeatureSpace:
         width = features.shape[1]
         frechet = FrechetInceptionDistance(feature=_AsTheyAre(width))
         size = min(len(features), len(self.reference)) // 2
-        kernel = KernelInceptionDistance(feature=_AsTheyAre(width), subsets=_SUBSETS, subset_size=size)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*save all extracted features.*")  # some hundred rows of 32
+            kernel = KernelInceptionDistance(feature=_AsTheyAre(width), subsets=_SUBSETS, subset_size=size)
         for metric in (frechet, kernel):
             metric.update(self.reference, real=True)
             metric.update(features, real=False)

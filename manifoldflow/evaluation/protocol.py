@@ -48,7 +48,7 @@ class Row:
 def floor_row(space: FeatureSpace, test: ImageSet, count: int) -> Row:
     """Real test images against the reference: the least that any row of `count` images can reach."""
     d = space.distance(test.images[:count].float() / (test.levels - 1))
-    return Row("real images", "test against training", "", d.count, None, d.frechet, d.kernel, d.kernel_sd, None)
+    return Row("real images", "test v. training", "", d.count, None, d.frechet, d.kernel, d.kernel_sd, None)
 
 
 def sample_row(space: FeatureSpace, samples: Tensor, *, base: str, levels: int) -> Row:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -32,16 +33,18 @@ def print_table(result: dict[str, Any], console: Console | None = None) -> None:
     """Print the headline rows of an evaluation."""
     name = result["data"]["name"]
     table = Table(
+        box=SIMPLE,
         title=f"Interpolation on {name}: {result['rows'][0]['count']} images in every row",
         caption=(
-            f"Frechet and kernel distance in {result['classifier']['features']} features of a classifier trained "
-            f"on {name} (accuracy {result['classifier']['accuracy']:.1%}); not comparable with Inception FID and KID"
+            f"Fréchet and kernel distance in {result['classifier']['features']} features of a classifier trained "
+            f"on {name} (accuracy {result['classifier']['accuracy']:.1%}); not comparable with Inception FID and KID. "
+            "z: base log-density halfway, in standard deviations from typical."
         ),
     )
-    table.add_column("base")
-    table.add_column("path")
-    for column in ("test BPD", "path BPD", "Frechet", "kernel x 1000", "z at t = 0.5"):
-        table.add_column(column, justify="right")
+    table.add_column("base", no_wrap=True)
+    table.add_column("path", no_wrap=True)
+    for column in ("test\nBPD", "path\nBPD", "Fréchet", "kernel\nx 1000", "z at\nt = 0.5"):
+        table.add_column(column, justify="right", no_wrap=True)
     previous = None
     for row in headline_rows(result):
         if previous not in (None, row["base"]):
@@ -52,7 +55,7 @@ def print_table(result: dict[str, Any], console: Console | None = None) -> None:
             number(row["test_bpd"], 3) if row["path"] == "samples" else "",
             number(row["bpd"], 3),
             number(row["frechet"], 3),
-            f"{1000 * row['kernel']:.2f} ± {1000 * row['kernel_sd']:.2f}",
+            number(1000 * row["kernel"], 1),
             number(row["middle_z_score"], 1),
         )
         previous = row["base"]

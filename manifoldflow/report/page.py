@@ -85,7 +85,7 @@ def write_report(
             }
             for base, path, x in strips
         ]
-        pairs.append({"title": f"Pair {i + 1}: from {a} to {b}", "strips": rows})
+        pairs.append({"title": f"Pair {i + 1}: class {a} to class {b}", "strips": rows})
     headline = headline_rows(result)
     for row, before in zip(headline, [None, *headline]):
         row["first"] = before is None or before["base"] != row["base"]

@@ -35,8 +35,8 @@ class DemoSize:
     def of(cls, data: str) -> "DemoSize":
         """The size that fits a data set: small for the 8x8 digits, larger otherwise."""
         if data == "digits":
-            return cls(2, 8, 64, 300, TrainSettings(epochs=80, batch_size=64, patience=15, max_seconds=90))
-        return cls(2, 8, 96, 500, TrainSettings(epochs=40, batch_size=64, patience=8, max_seconds=1800))
+            return cls(2, 8, 64, 300, TrainSettings(max_seconds=90))
+        return cls(2, 8, 96, 500, TrainSettings(epochs=40, batch_size=64, max_seconds=1800))
 
 
 def run_demo(

@@ -1,5 +1,6 @@
 """Train one flow on a data set and save it with everything needed to use it again."""
 
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def train_step(
             "images_per_second": round(result.images_per_second, 1),
         }
         save_flow(folder, SavedFlow(result.flow, description, train.levels, record["result"]))
-        (folder / "best.ckpt").unlink()  # the same weights now stand in flow.safetensors
+        shutil.rmtree(folder / "checkpoints")  # the same weights now stand in flow.safetensors
     return {"command": "train", **record}
 
 

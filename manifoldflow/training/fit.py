@@ -154,7 +154,7 @@ def train_flow(
     module = FlowModule(flow, description.dim, train.levels, settings, settings.epochs * len(loader))
     early = EarlyStopping("validation_bpd", patience=settings.patience, check_finite=False)
     best = ModelCheckpoint(
-        folder, "best", monitor="validation_bpd", save_weights_only=True, enable_version_counter=False
+        folder / "checkpoints", "best", monitor="validation_bpd", save_weights_only=True, enable_version_counter=False
     )
     callbacks: list[Callback] = [early, best]
     timer = None

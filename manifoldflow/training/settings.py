@@ -21,12 +21,12 @@ class TrainSettings:
         seed: Decides initial weights, batch order and noise.
     """
 
-    epochs: int = 60
-    batch_size: int = 64
-    learning_rate: float = 2e-3
+    epochs: int = 30
+    batch_size: int = 32
+    learning_rate: float = 1e-3
     warmup: int = 50
     clip: float = 50.0
-    patience: int = 10
+    patience: int = 8
     max_seconds: float | None = None
     seed: int = 0
 
