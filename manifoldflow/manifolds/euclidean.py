@@ -9,7 +9,7 @@ from .._geomstats import EuclideanMetric, GeomstatsEuclidean
 from .metric import TorchMetric, one_of
 from .space import Space, check_dim
 
-__all__ = ["Euclidean", "FlatMetric"]
+__all__ = ["Euclidean", "FlatCoordinates", "FlatMetric"]
 
 
 class FlatMetric(TorchMetric, EuclideanMetric):
@@ -42,26 +42,8 @@ class FlatMetric(TorchMetric, EuclideanMetric):
         return tangent_vec.expand(torch.broadcast_shapes(tangent_vec.shape, base_point.shape, other.shape))
 
 
-class Euclidean(Space, GeomstatsEuclidean):
-    """Flat space R^d, a geomstats space with torch kernels.
-
-    Args:
-        dim: Dimension d, at least 1.
-
-    Points and tangent vectors are `(*batch, d)`. The reference measure of `metric.log_volume_form` is
-    Lebesgue measure.
-    """
-
-    def __init__(self, dim: int, equip: bool = True) -> None:
-        super().__init__(check_dim(dim, 1), equip=equip)
-
-    def __repr__(self) -> str:
-        return f"Euclidean({self.dim})"
-
-    @staticmethod
-    def default_metric() -> type[FlatMetric]:
-        """The Euclidean metric."""
-        return FlatMetric
+class FlatCoordinates(Space):
+    """Membership, projection and random points of a space whose points are any vectors `(*batch, d)`."""
 
     def off(self, point: Tensor) -> Tensor:
         """0 where every coordinate is finite, NaN elsewhere."""
@@ -110,3 +92,25 @@ class Euclidean(Space, GeomstatsEuclidean):
         if base_point is None:
             return self.random_point(n_samples, **options)
         return super().random_tangent_vec(base_point, n_samples, **options)
+
+
+class Euclidean(FlatCoordinates, GeomstatsEuclidean):
+    """Flat space R^d, a geomstats space with torch kernels.
+
+    Args:
+        dim: Dimension d, at least 1.
+
+    Points and tangent vectors are `(*batch, d)`. The reference measure of `metric.log_volume_form` is
+    Lebesgue measure.
+    """
+
+    def __init__(self, dim: int, equip: bool = True) -> None:
+        super().__init__(check_dim(dim, 1), equip=equip)
+
+    def __repr__(self) -> str:
+        return f"Euclidean({self.dim})"
+
+    @staticmethod
+    def default_metric() -> type[FlatMetric]:
+        """The Euclidean metric."""
+        return FlatMetric

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..errors import OffManifoldError
 from . import sphere_kernels
-from .metric import TorchMetric, as_times, one_of, rows_of
+from .metric import TorchMetric, as_times, one_of, refuses, rows_of
 from .rows import combine, in_blocks, safe_sqrt
 from .tracing import is_eager
 
@@ -71,9 +71,7 @@ class FisherRaoMetric(TorchMetric):
                 "raise"; with "choose" that component of the velocity is its limit, 0.
         """
         vector, cut = self.log_and_cut(point, base_point)
-        if cut_locus not in ("raise", "choose"):
-            raise ValueError(f"cut_locus: expected 'raise' or 'choose', got {cut_locus!r}")
-        if cut_locus == "raise" and is_eager() and bool(cut.any()):
+        if refuses(cut_locus, cut):
             raise OffManifoldError(
                 "base_point: expected positive coordinates wherever point has them, since at the boundary a "
                 f"Fisher-Rao velocity into the interior has no finite coordinates, got zeros at {rows_of(cut)}; "
@@ -144,7 +142,7 @@ def _chords(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
 def _log(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
     d, s = _chords(p, q)
     b, a, _ = sphere_kernels.log_coefficients(d, s)
-    return (s - d) * combine(a, s, b, d), ((p == 0) & (q > 0)).any(-1)
+    return 2 * safe_sqrt(p) * combine(a, s, b, d), ((p == 0) & (q > 0)).any(-1)
 
 
 def _slerp(p: Tensor, q: Tensor, t: Tensor) -> Tensor:

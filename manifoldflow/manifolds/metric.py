@@ -140,13 +140,18 @@ def as_times(t: Any, like: Tensor) -> Tensor:
 
 def refuse_cut(cut: Tensor, cut_locus: str, name: str) -> None:
     """Raise CutLocusError naming the masked rows, in eager execution and unless told to choose."""
-    if cut_locus not in ("raise", "choose"):
-        raise ValueError(f"cut_locus: expected 'raise' or 'choose', got {cut_locus!r}")
-    if cut_locus == "raise" and is_eager() and bool(cut.any()):
+    if refuses(cut_locus, cut):
         raise CutLocusError(
             f"{name}: expected pairs joined by a unique shortest geodesic, got antipodes at {rows_of(cut)}; "
             "move one of the points, or pass cut_locus='choose' for a fixed direction"
         )
+
+
+def refuses(cut_locus: str, cut: Tensor) -> bool:
+    """Whether the option `cut_locus` asks to raise here: it says so, some row is cut, and execution is eager."""
+    if cut_locus not in ("raise", "choose"):
+        raise ValueError(f"cut_locus: expected 'raise' or 'choose', got {cut_locus!r}")
+    return cut_locus == "raise" and is_eager() and bool(cut.any())
 
 
 def rows_of(mask: Tensor, most: int = 5) -> str:

@@ -86,6 +86,10 @@ class Space:
         """The tangent vector `(*batch, n)` nearest to `vector`."""
         raise NotImplementedError
 
+    def projection(self, point: Tensor) -> Tensor:
+        """The nearest point `(*batch, n)` of the space."""
+        raise NotImplementedError
+
     def random_point(
         self,
         n_samples: int = 1,
