@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Size, Tensor
 
 from ..special import log_ndtri, log_sphere_area, vmf_log_peak, vmf_mean_length_complement
 
@@ -22,6 +22,7 @@ __all__ = [
     "angle_slope",
     "angle_to_normal",
     "sample_angle",
+    "sample_haversine",
 ]
 
 _NODES, _WEIGHTS = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(48))
@@ -32,24 +33,24 @@ _MOST_STEPS = 100
 _DROP = 42.0  # a tail is cut where its density has fallen by e^-42, below the last bit
 
 
-def sample_angle(kappa: Tensor, n: int) -> Tensor:
-    """Draw an angle for each concentration, exactly: closed form for n = 3, else Wood's rejection (1994)."""
+def sample_haversine(kappa: Tensor, n: int, shape: Size) -> Tensor:
+    """Draws of (1 - cos theta)/2, `shape`, to which `kappa` broadcasts: closed form for n = 3, else Wood (1994)."""
+    tiny = torch.finfo(kappa.dtype).tiny
     if n == 3:
-        # 1 - cos = -log1p(u expm1(-2 kappa)) / kappa, uniform on [0, 2] in the limit kappa = 0.
-        u = torch.rand_like(kappa)
+        # -log1p(u expm1(-2 kappa)) / (2 kappa), uniform on [0, 1] in the limit kappa = 0.
+        u = torch.rand(shape, dtype=kappa.dtype, device=kappa.device)
         small = kappa < 1e-9
-        safe = torch.where(small, torch.ones_like(kappa), kappa)
-        haversine = torch.where(small, u, -0.5 * torch.log1p(u * torch.expm1(-2 * safe)) / safe)
-        return _from_haversine(haversine)
-    flat = kappa.reshape(-1)
-    haversine = torch.empty_like(flat)
-    todo = torch.arange(flat.numel(), device=flat.device)
+        safe = torch.where(small, 1.0, kappa)
+        drawn = torch.log1p(u * torch.expm1(-2 * safe)) / (-2 * safe)
+        return torch.where(small, u, drawn).clamp_(tiny, 1)
+    flat = kappa.expand(shape).reshape(-1)
+    haversine, accepted = _wood(flat, n)
+    todo = accepted.logical_not().nonzero().squeeze(-1)
     while todo.numel():
-        k = flat[todo]
-        proposal, accepted = _wood(k, n)
-        haversine[todo[accepted]] = proposal[accepted]
+        proposal, accepted = _wood(flat[todo], n)
+        haversine[todo] = proposal  # a rejected one is overwritten in the next round
         todo = todo[~accepted]
-    return _from_haversine(haversine).reshape(kappa.shape)
+    return haversine.clamp_(tiny, 1).reshape(shape)
 
 
 def _wood(kappa: Tensor, n: int) -> tuple[Tensor, Tensor]:
@@ -64,8 +65,9 @@ def _wood(kappa: Tensor, n: int) -> tuple[Tensor, Tensor]:
     return haversine, torch.rand_like(kappa).log() <= log_accept
 
 
-def _from_haversine(haversine: Tensor) -> Tensor:
-    h = haversine.clamp(torch.finfo(haversine.dtype).tiny, 1)
+def sample_angle(kappa: Tensor, n: int) -> Tensor:
+    """Draws of the angle, one for each concentration."""
+    h = sample_haversine(kappa, n, kappa.shape)
     return 2 * torch.atan2(h.sqrt(), (1 - h).sqrt())
 
 

@@ -1,4 +1,4 @@
-"""What distributions that are rotationally symmetric about a mean direction share."""
+"""What distributions that are rotationally symmetric about a mean direction share: arguments and moments."""
 
 from typing import Any, ClassVar, Self
 
@@ -12,9 +12,7 @@ from ..manifolds import Hypersphere
 from .base import BaseDistribution
 from .constraints import finite_nonnegative
 
-__all__ = ["AroundLoc", "around"]
-
-_LOW_DIMENSION = 16
+__all__ = ["AroundLoc"]
 
 
 class AroundLoc(BaseDistribution):
@@ -103,24 +101,3 @@ class AroundLoc(BaseDistribution):
         """|s - mu|^2 = 2 (1 - mu.s) as float64, with the digits that 1 - mu.s would lose near the mode."""
         difference = value - self._row
         return (difference * difference).sum(-1).double()
-
-
-def around(loc: Tensor, theta: Tensor, shape: Size) -> Tensor:
-    r"""Points :math:`\cos\theta\,\mu + \sin\theta\,\xi` at the angles `theta` from `loc`, :math:`\xi` uniform.
-
-    `shape` is that of the result, `theta` of its leading dimensions, float64. :math:`\xi` is one normal
-    vector projected off :math:`\mu` and normalised. The result is a differentiable function of both.
-    """
-    noise = torch.randn(shape, dtype=loc.dtype, device=loc.device)
-    if loc.requires_grad:
-        # Of the ways to extend this off the sphere, the one whose gradient is tangent.
-        loc = loc / torch.linalg.vector_norm(loc, dim=-1, keepdim=True)
-    if shape[-1] < _LOW_DIMENSION:
-        # Most of a short vector may lie along loc: project first, so that rounding does not bend xi.
-        noise = noise - (noise * loc).sum(-1, keepdim=True) * loc
-    dot = (noise @ loc) if loc.dim() == 1 else (noise * loc).sum(-1)
-    square = torch.linalg.vector_norm(noise, dim=-1).square() - dot.square()
-    scale = torch.sin(theta) / square.double().sqrt()
-    shift = torch.cos(theta) - scale * dot
-    scale, shift = scale.to(loc.dtype)[..., None], shift.to(loc.dtype)[..., None]
-    return torch.addcmul(noise * scale, loc, shift)

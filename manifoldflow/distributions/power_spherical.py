@@ -6,7 +6,8 @@ import torch
 from torch import Size, Tensor
 
 from ..special import digamma_difference, log_gamma_ratio
-from ._around_loc import AroundLoc, around
+from ._around_loc import AroundLoc
+from ._directions import around
 
 __all__ = ["PowerSpherical"]
 
@@ -81,6 +82,7 @@ class PowerSpherical(AroundLoc):
         a, b = self._beta()
         a = a.expand(shape[:-1])
         # Two gammas keep the digits of 1 - t, which a beta draw near 1 would lose.
-        towards, away = torch._standard_gamma(a), torch._standard_gamma(torch.full_like(a.detach(), b))
-        theta = 2 * torch.atan2(away.sqrt(), towards.sqrt())
-        return around(self._row, theta, shape)
+        away = torch.full_like(a.detach(), b)
+        towards, away = (torch._standard_gamma(x).clamp(min=torch.finfo(x.dtype).tiny) for x in (a, away))
+        total = towards + away
+        return around(self._row, (towards - away) / total, 2 * towards.sqrt() * away.sqrt() / total, shape)

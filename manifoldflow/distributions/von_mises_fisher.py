@@ -13,8 +13,9 @@ from ..special import (
     vmf_mean_length_derivative,
     vmf_transverse_variance,
 )
-from ._angle import ReparameterisedAngle
-from ._around_loc import AroundLoc, around
+from ._angle import ReparameterisedAngle, sample_haversine
+from ._around_loc import AroundLoc
+from ._directions import around
 from .angle import VonMisesFisherAngle
 
 __all__ = ["VonMisesFisher"]
@@ -97,9 +98,14 @@ class VonMisesFisher(AroundLoc):
     def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
         """Exact draws, differentiable in both parameters: implicit reparameterisation of the angle."""
         shape = self._extended_shape(sample_shape)
-        concentration = self.concentration.double().expand(shape[:-1])
-        theta = ReparameterisedAngle.apply(concentration, self.ambient_dim)
-        return around(self._row, theta, shape)
+        kappa = self.concentration.double()
+        if kappa.requires_grad:
+            theta = ReparameterisedAngle.apply(kappa.expand(shape[:-1]), self.ambient_dim)
+            cos, sin = theta.cos(), theta.sin()
+        else:
+            h = sample_haversine(kappa, self.ambient_dim, shape[:-1])
+            cos, sin = 1 - 2 * h, 2 * (h * (1 - h)).sqrt()
+        return around(self._row, cos, sin, shape)
 
     @classmethod
     def fit(cls, points: Tensor, weights: Tensor | None = None) -> "VonMisesFisher":
