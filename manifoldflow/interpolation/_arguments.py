@@ -6,14 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["as_points", "check_event_dim", "check_times", "data_is_visible", "decoded", "pair_of_points"]
+from ..manifolds import is_eager
 
-
-def data_is_visible(*tensors: Tensor) -> bool:
-    """Whether values may be read: not while compiling, and not inside vmap, grad or jvp."""
-    if torch.compiler.is_compiling():
-        return False
-    return not any(torch._C._functorch.is_functorch_wrapped_tensor(tensor) for tensor in tensors)
+__all__ = ["as_points", "check_event_dim", "check_times", "decoded", "pair_of_points"]
 
 
 def as_points(name: str, value: Any, event_dim: int) -> Tensor:
@@ -30,7 +25,7 @@ def as_points(name: str, value: Any, event_dim: int) -> Tensor:
             f"{name}: expected at least {event_dim} dimensions (event_dim={event_dim}), got shape "
             f"{tuple(points.shape)}; add the missing ones or lower event_dim"
         )
-    if data_is_visible(points) and not bool(points.detach().isfinite().all()):
+    if is_eager() and not bool(points.detach().isfinite().all()):
         rows = points.detach().reshape(-1, max(1, points.shape[points.ndim - event_dim :].numel()))
         row = int((~rows.isfinite().all(-1)).nonzero()[0])
         raise ValueError(f"{name}: expected finite coordinates, got NaN or infinity at row {row}; remove it first")
@@ -75,7 +70,7 @@ def check_times(t: Tensor, like: Tensor, *, increasing: bool = False) -> Tensor:
     times = torch.as_tensor(t, dtype=like.dtype, device=like.device)
     if times.ndim == 0:
         raise ValueError("t: expected times of shape (m,), got a single number; pass torch.tensor([t])")
-    if times.numel() and data_is_visible(times):
+    if times.numel() and is_eager():
         seen = times.detach()
         if not bool(((seen >= 0) & (seen <= 1)).all()):
             wrong = seen[~((seen >= 0) & (seen <= 1))].flatten()[0].item()

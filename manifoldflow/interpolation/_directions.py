@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CutLocusError
-from ._arguments import data_is_visible
+from ..manifolds import is_eager
 
 __all__ = ["Directions", "check_not_opposite", "directions", "opposite"]
 
@@ -60,7 +60,7 @@ def opposite(pair: Directions) -> Tensor:
 def check_not_opposite(pair: Directions, method: str, fix: str) -> None:
     """Raise `CutLocusError` naming the first antipodal row, where values may be read."""
     rows = opposite(pair).detach()
-    if data_is_visible(rows) and bool(rows.any()):
+    if is_eager() and bool(rows.any()):
         row = int(rows.flatten().nonzero()[0])
         raise CutLocusError(
             f"end: expected a direction that is not opposite to start's, got antipodal points at row {row}; "

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ._arguments import data_is_visible
+from ..manifolds import is_eager
 
 __all__ = ["pin"]
 
@@ -15,7 +15,7 @@ def pin(points: Tensor, t: Tensor, start: Tensor, end: Tensor, event_dim: int) -
     over it.
     """
     axis = points.ndim - event_dim - 1
-    if t.ndim == 1 and data_is_visible(points, t) and not points.requires_grad:
+    if t.ndim == 1 and is_eager() and not points.requires_grad:
         for time, fixed in ((0, start), (1, end)):
             for index in (t == time).nonzero().flatten().tolist():
                 points.select(axis, index).copy_(fixed)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .. import manifolds
 from .._geomstats import Manifold
+from ..manifolds.rows import safe_sqrt
 from ._great_circle import GreatCircle
 from ._pins import pin
 from ._weights import weighted_sum
@@ -38,35 +39,35 @@ class Geodesic(Path):
         super().__init__(start, end, event_dim=len(space.shape), space=space)
         manifolds.check_points(space, start=self.start, end=self.end)
         self._circle = None
-        if isinstance(space, manifolds.Hypersphere):
-            self._circle = GreatCircle(self.start, self.end, method="geodesic", cut_locus=cut_locus)
+        self._rooted = isinstance(space, manifolds.Simplex) and space.metric_name == "fisher_rao"
+        if self._rooted or isinstance(space, manifolds.Hypersphere):
+            # Two weights a time, where the metric's exponential makes several passes; and the Fisher-Rao one cannot
+            # leave the boundary of the simplex, which the great circle through the roots can.
+            ends = (self.start, self.end) if not self._rooted else (safe_sqrt(self.start), safe_sqrt(self.end))
+            self._circle = GreatCircle(*ends, method="geodesic", cut_locus=cut_locus)
             return
         self._metric = manifolds.broadcasting(space.metric)
-        # Our metrics take the policy; a foreign one has none, and its own behaviour at the cut locus.
-        options = {"cut_locus": cut_locus} if isinstance(space, (manifolds.Simplex, manifolds.Product)) else {}
-        self._tangent = self._metric.log(self.end, base_point=self.start, **options)
+        self._tangent = self._metric.log(self.end, base_point=self.start, cut_locus=cut_locus)
 
     def _points(self, t: Tensor) -> Tensor:
-        if self._circle is not None:
-            return weighted_sum(self._circle.pinned(t, self._circle.weights(t)), self._circle.vectors, 1)
+        if self._circle is None:
+            return pin(self._curve(t), t, self.start, self.end, self.event_dim)
+        points = weighted_sum(self._circle.pinned(t, self._circle.weights(t)), self._circle.vectors, 1)
+        return points.square() if self._rooted else points
+
+    def _curve(self, t: Tensor) -> Tensor:
+        """The geodesic without its end points put back exactly, which would have no derivative there."""
         axis = len(self.batch_shape)
+        if self._circle is not None:
+            points = weighted_sum(self._circle.weights(t), self._circle.vectors, 1)
+            return points.square() if self._rooted else points
         along = t.reshape(*t.shape, *[1] * self.event_dim) * self._tangent.unsqueeze(axis)
-        points = self._metric.exp(along, base_point=self.start.unsqueeze(axis))
-        return pin(points, t, self.start, self.end, self.event_dim)
+        return self._metric.exp(along, base_point=self.start.unsqueeze(axis))
 
     def velocity(self, t: Tensor) -> Tensor:
         """Derivative by time at `t`, tangent to the space, shape `(*batch, m, *space.shape)`."""
         times = self._times(t)
-        if self._circle is not None:
-            weights = torch.func.jvp(self._circle.weights, (times,), (torch.ones_like(times),))[1]
-            return weighted_sum(weights, self._circle.vectors, 1)
-        axis = len(self.batch_shape)
-
-        def unpinned(t: Tensor) -> Tensor:
-            along = t.reshape(*t.shape, *[1] * self.event_dim) * self._tangent.unsqueeze(axis)
-            return self._metric.exp(along, base_point=self.start.unsqueeze(axis))
-
-        return torch.func.jvp(unpinned, (times,), (torch.ones_like(times),))[1]
+        return torch.func.jvp(self._curve, (times,), (torch.ones_like(times),))[1]
 
     def length(self, *, decode: Callable[[Tensor], Tensor] | None = None, steps: int = 256) -> Tensor:
         """Length `(*batch,)`: the distance of the end points, or with `decode` the sum of `steps` chords of
@@ -75,5 +76,5 @@ class Geodesic(Path):
         if decode is not None:
             return super().length(decode=decode, steps=steps)
         if self._circle is not None:
-            return self._circle.angle
+            return 2 * self._circle.angle if self._rooted else self._circle.angle
         return self._metric.dist(self.start, self.end)

@@ -49,7 +49,9 @@ class Slerp(Path):
 
     def _weights(self, t: Tensor) -> Tensor:
         """Weights of the circle's vectors, whose first two are not unit vectors, `(*batch, m, k)`."""
-        weights = self.circle.weights(t)
+        return self._scaled(t, self.circle.weights(t))
+
+    def _scaled(self, t: Tensor, weights: Tensor) -> Tensor:
         first, last = (norm[..., None] for norm in self._norms)
         norm = (1 - t) * first + t * last
         some = self.circle.pair.some[..., None]
@@ -62,7 +64,8 @@ class Slerp(Path):
         return points.unflatten(-1, self.event_shape) if self.event_dim > 1 else points
 
     def _points(self, t: Tensor) -> Tensor:
-        return self._sum(self.circle.pinned(t, self._weights(t)))
+        # The scale of an end point is exactly 1 at its own time.
+        return self._sum(self._scaled(t, self.circle.pinned(t, self.circle.weights(t))))
 
     def velocity(self, t: Tensor) -> Tensor:
         """Derivative by time at `t`, shape `(*batch, m, *event)`."""
