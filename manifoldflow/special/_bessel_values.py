@@ -29,6 +29,12 @@ class _Point:
         """w, free of cancellation."""
         return self.square / (self.order * (self.order + self.radius))
 
+    def fall(self, w: Tensor) -> Tensor:
+        """S(t = 1) - S, at order > 0; where kappa can be small, with the factor that vanishes there."""
+        if self.order < SMALLEST_RADIUS:
+            return -self.series.stirling - _horner(self.series.value, self.x)
+        return w * self.order * self.inverse * _horner(self.series.complement, self.x)
+
     def scale(self) -> Tensor:
         """What multiplies kappa in A: 1/(order + R) - h^2 (1/2 + T)."""
         correction = self.inverse * self.inverse * (0.5 + _horner(self.series.slope, self.x))
@@ -43,40 +49,32 @@ def _horner(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
 
 
 def _large_log_partition(kappa: Tensor, twice_order: int) -> Tensor:
+    if twice_order == 0:
+        return kappa - _large_log_peak(kappa, 0)
     p = _Point(kappa, twice_order)
-    if p.order < SMALLEST_RADIUS:
-        return kappa - _large_log_peak(kappa, twice_order)
     w = p.excess()
-    rest = w * p.order * p.inverse * _horner(p.series.complement, p.x)
-    return p.order * (w - torch.log1p(0.5 * w)) - 0.5 * torch.log1p(w) - rest
+    return p.order * (w - torch.log1p(0.5 * w)) - 0.5 * torch.log1p(w) - p.fall(w)
 
 
 def _large_log_peak(kappa: Tensor, twice_order: int) -> Tensor:
     p = _Point(kappa, twice_order)
-    if p.order < SMALLEST_RADIUS:
-        # Here R >= 32 says that kappa is not small, and the expansion need not vanish at 0.
-        level = 0.5 * math.log(2 * math.pi) - p.order * math.log(2.0) - math.lgamma(p.order + 1)
-        logs = 0.5 * torch.log(p.radius) + p.order * torch.log(p.order + p.radius)
-        return logs - p.order**2 / (kappa + p.radius) + level - _horner(p.series.value, p.x)
+    if twice_order == 0:
+        return 0.5 * torch.log(2 * math.pi * kappa) - _horner(p.series.value, p.x)
     w = p.excess()
     # kappa - order * w = order (1 + z - sqrt(1 + z^2)) with z = kappa / order, as one quotient.
     linear = 2 * p.order * kappa / (p.order + kappa + p.radius)
-    rest = w * p.order * p.inverse * _horner(p.series.complement, p.x)
-    return linear + p.order * torch.log1p(0.5 * w) + 0.5 * torch.log1p(w) + rest
+    return linear + p.order * torch.log1p(0.5 * w) + 0.5 * torch.log1p(w) + p.fall(w)
 
 
 def _large_divergence(kappa: Tensor, twice_order: int) -> Tensor:
+    """kappa A - L, in which the terms linear in kappa have cancelled."""
     p = _Point(kappa, twice_order)
     sine = p.square * p.inverse * p.inverse  # 1 - t^2
     slope = sine * (0.5 + _horner(p.series.slope, p.x))
-    if p.order < SMALLEST_RADIUS:
-        # L - kappa A with the terms linear in kappa cancelled: R - kappa^2/(order + R) = order.
-        level = math.lgamma(p.order + 1) + p.order * math.log(2.0) - 0.5 * math.log(2 * math.pi) + p.order
-        logs = 0.5 * torch.log(p.radius) + p.order * torch.log(p.order + p.radius)
-        return logs - level - _horner(p.series.value, p.x) - slope
+    if twice_order == 0:
+        return 0.5 * torch.log(2 * math.pi * kappa) - _horner(p.series.value, p.x) - slope
     w = p.excess()
-    rest = w * p.order * p.inverse * _horner(p.series.complement, p.x)
-    return p.order * torch.log1p(0.5 * w) + 0.5 * torch.log1p(w) + rest - slope
+    return p.order * torch.log1p(0.5 * w) + 0.5 * torch.log1p(w) + p.fall(w) - slope
 
 
 def _large_mean_length(kappa: Tensor, twice_order: int) -> Tensor:

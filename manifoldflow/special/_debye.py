@@ -16,7 +16,9 @@ polynomial in :math:`t^2`: for fixed :math:`\nu` the whole series is one polynom
 holds at :math:`\nu = 0`, where it is Hankel's expansion.
 """
 
+import math
 from dataclasses import dataclass
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import torch
@@ -26,6 +28,8 @@ __all__ = ["SMALLEST_RADIUS", "Series", "series"]
 # From this R on, the series reaches the last bit of float64 before its terms start to grow.
 SMALLEST_RADIUS = 32.0
 _TERMS = 17
+# B_2k / (2k (2k - 1)) of Stirling's series (DLMF 5.11.1)
+_STIRLING = ((1, 12), (-1, 360), (1, 1260), (-1, 1680), (1, 1188), (-691, 360360), (1, 156))
 _NEGLIGIBLE = Fraction(1, 2**60)
 
 
@@ -56,6 +60,8 @@ class Series:
 
     value: S. slope: T = x dS/dx. curvature: T + x dT/dx. complement: q with S(1) - S(x) = (1 - x) q(x).
     Each is within 2^-60 of the exact polynomial, on the whole of [0, 1].
+    stirling: log Gamma(order + 1) beyond (order + 1/2) log(order) - order + log(2 pi)/2, which is -S at t = 1;
+    NaN at order 0.
     """
 
     radius: float
@@ -63,6 +69,7 @@ class Series:
     slope: tuple[float, ...]
     curvature: tuple[float, ...]
     complement: tuple[float, ...]
+    stirling: float
 
 
 _CACHE: dict[int, Series] = {}
@@ -89,7 +96,23 @@ def _build(order: Fraction) -> Series:
         slope=_economised(slope),
         curvature=_economised([(p + 1) * c for p, c in enumerate(slope)]),
         complement=_economised([sum(value[i + 1 :], Fraction(0)) for i in range(len(value) - 1)]),
+        stirling=_stirling(order),
     )
+
+
+def _stirling(order: Fraction) -> float:
+    """Stirling's remainder by its series from 32 on; below, stepped up to there in decimal arithmetic."""
+    if order == 0:
+        return math.nan
+    with localcontext() as context:
+        context.prec = 40
+        x, total = Decimal(order.numerator) / order.denominator, Decimal(0)
+        while x < SMALLEST_RADIUS:
+            total += (x + Decimal("0.5")) * ((x + 1) / x).ln() - 1
+            x += 1
+        for k, (above, below) in enumerate(_STIRLING, start=1):
+            total += Decimal(above) / below / x ** (2 * k - 1)
+    return float(total)
 
 
 def _economised(polynomial: list[Fraction]) -> tuple[float, ...]:
