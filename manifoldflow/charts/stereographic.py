@@ -42,7 +42,7 @@ class Stereographic(Chart, TransformModule):
     codomain = sphere
 
     def __init__(self, dim: int, scale: float | Tensor = 1.0, *, learnable: bool = False, cache_size: int = 0) -> None:
-        value = float(scale)
+        value = float(torch.as_tensor(scale, dtype=torch.float64).detach())
         if not 0 < value < math.inf:
             raise ValueError(f"scale: expected a positive finite number, got {value}")
         super().__init__(dim, cache_size=cache_size)
@@ -60,6 +60,19 @@ class Stereographic(Chart, TransformModule):
     def scale(self) -> float | Tensor:
         return self.log_scale.exp() if self.learnable else self.fixed_scale
 
+    def _scale_like(self, z: Tensor) -> float | Tensor:
+        if self.learnable:
+            return self.log_scale.to(z).exp()
+        return self.fixed_scale.to(z) if isinstance(self.fixed_scale, Tensor) else self.fixed_scale
+
+    def _log_scale_like(self, z: Tensor) -> float | Tensor:
+        if self.learnable:
+            return self.log_scale.to(z)
+        return self.fixed_scale.log().to(z) if isinstance(self.fixed_scale, Tensor) else math.log(self.fixed_scale)
+
+    def _number(self) -> float:
+        return float(torch.as_tensor(self.scale).detach())
+
     def with_cache(self, cache_size: int = 1) -> "Stereographic":
         if cache_size != self._cache_size:
             raise ValueError("cache_size: a learnable chart is not copied; build it with the cache_size")
@@ -67,8 +80,7 @@ class Stereographic(Chart, TransformModule):
 
     def _scaled(self, z: Tensor) -> tuple[Tensor, Tensor]:
         check_last("z", z, self.dim, self)
-        scale = self.scale
-        y = z / (scale.to(z) if isinstance(scale, Tensor) else scale)
+        y = z / self._scale_like(z)
         return y, (y * y).sum(-1, keepdim=True)
 
     def _call(self, z: Tensor) -> Tensor:
@@ -83,24 +95,21 @@ class Stereographic(Chart, TransformModule):
         north = last > 0
         above = torch.where(north, 1 + last, torch.ones_like(last))
         below = torch.where(north, (head * head).sum(-1, keepdim=True), 1 - last)
-        scale = self.scale
-        return head * (above / below) * (scale.to(s) if isinstance(scale, Tensor) else scale)
+        return head * (above / below) * self._scale_like(s)
 
     def log_volume(self, z: Tensor) -> Tensor:
         _, square = self._scaled(z)
-        scale = self.scale
-        log_scale = self.log_scale.to(z) if self.learnable else torch.as_tensor(scale).log().to(z)
-        return self.dim * (math.log(2.0) - torch.log1p(square.squeeze(-1)) - log_scale)
+        return self.dim * (math.log(2.0) - torch.log1p(square.squeeze(-1)) - self._log_scale_like(z))
 
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
         if not isinstance(other, Stereographic) or self.learnable or other.learnable:
             return False
-        return self.dim == other.dim and float(self.scale) == float(other.scale)
+        return self.dim == other.dim and self._number() == other._number()
 
     __hash__ = TransformModule.__hash__
 
     def __repr__(self) -> str:
-        scale = float(self.scale)
+        scale = self._number()
         return f"Stereographic({self.dim}" + (f", scale={scale:g})" if scale != 1 else ")")
