@@ -1,7 +1,7 @@
 """Image data: readers, splits, dequantisation and bits per dimension."""
 
 from .arrays import images_from_array, read_numpy
-from .dequantise import bits_per_dim, check_unit_images, dequantise, hashed_uniform, quantise
+from .dequantise import bits_per_dim, dequantise, hashed_uniform, quantise
 from .folder import read_image_folder
 from .idx import read_idx, read_idx_folder
 from .images import ImageSet, split
@@ -11,7 +11,6 @@ __all__ = [
     "DATA_SETS",
     "ImageSet",
     "bits_per_dim",
-    "check_unit_images",
     "dequantise",
     "hashed_uniform",
     "images_from_array",

@@ -5,9 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..errors import DataError
-
-__all__ = ["bits_per_dim", "check_unit_images", "dequantise", "hashed_uniform", "quantise"]
+__all__ = ["bits_per_dim", "dequantise", "hashed_uniform", "quantise"]
 
 
 def _wrapped(value: int) -> int:
@@ -82,20 +80,3 @@ def bits_per_dim(log_prob: Tensor, dim: int, levels: int) -> Tensor:
     """
     return -log_prob / (dim * math.log(2)) + math.log2(levels)
 
-
-def check_unit_images(name: str, x: Tensor, shape: tuple[int, int, int]) -> None:
-    """Check that `x` holds floating-point images (*batch, c, h, w) in [0, 1].
-
-    Raises:
-        DataError: Another shape, an integer dtype, NaN or infinite values, or values outside [0, 1].
-    """
-    if x.shape[-3:] != shape:
-        raise DataError(f"{name}: expected images of shape (*batch, {shape}), got {tuple(x.shape)}")
-    if not x.is_floating_point():
-        raise DataError(f"{name}: expected floating-point images in [0, 1], got {x.dtype}; call dequantise first")
-    if not torch.isfinite(x).all():
-        raise DataError(f"{name}: expected finite values, got NaN or infinity")
-    if x.numel() and (x.min() < 0 or x.max() > 1):
-        raise DataError(
-            f"{name}: expected values in [0, 1], got {float(x.min()):.4g} to {float(x.max()):.4g}; divide by the levels"
-        )

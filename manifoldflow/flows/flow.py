@@ -82,7 +82,15 @@ class ManifoldFlow(nn.Module):
         return cast(Tensor, self.transform.inv(z))
 
     def encode(self, x: Tensor) -> Tensor:
-        """Points s on the manifold (*batch, n) of data (*batch, *event)."""
+        """Points s on the manifold (*batch, n) of data (*batch, *event).
+
+        Raises:
+            ValueError: `x` is not of floating point, or holds NaN or infinite values.
+        """
+        if not x.is_floating_point():
+            raise ValueError(f"x: expected floating-point data, got {x.dtype}; call manifoldflow.data.dequantise first")
+        if not torch.isfinite(x).all():
+            raise ValueError("x: expected finite values, got NaN or infinity; remove or replace them first")
         return cast(Tensor, self.chart(self.transform(x)))
 
     def decode(self, s: Tensor) -> Tensor:

@@ -1,16 +1,20 @@
 """Squeeze: trade space for channels, 2x2 pixels to 4 channels."""
 
 from torch import Tensor
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 __all__ = ["squeeze", "unsqueeze"]
 
 
+# torch's pixel_unshuffle gives a wrong shape for empty batches.
 def squeeze(x: Tensor) -> Tensor:
     """(b, c, h, w) -> (b, 4c, h/2, w/2); volume preserving (arXiv 1605.08803, section 3.6)."""
-    return pixel_unshuffle(x, 2)
+    b, c, h, w = x.shape
+    x = x.reshape(b, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4)
+    return x.reshape(b, 4 * c, h // 2, w // 2)
 
 
 def unsqueeze(x: Tensor) -> Tensor:
     """The inverse of `squeeze`."""
-    return pixel_shuffle(x, 2)
+    b, c, h, w = x.shape
+    x = x.reshape(b, c // 4, 2, 2, h, w).permute(0, 1, 4, 2, 5, 3)
+    return x.reshape(b, c // 4, 2 * h, 2 * w)

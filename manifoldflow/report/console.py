@@ -34,6 +34,7 @@ def print_table(result: dict[str, Any], console: Console | None = None) -> None:
     name = result["data"]["name"]
     table = Table(
         box=SIMPLE,
+        padding=(0, 1, 0, 0),  # fits 80 columns
         title=f"Interpolation on {name}: {result['rows'][0]['count']} images in every row",
         caption=(
             f"Fréchet and kernel distance in {result['classifier']['features']} features of a classifier trained "

@@ -1,8 +1,12 @@
 """The main job in one go: three flows, six paths, one evaluation, one report."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from ..files import new_folder
 from ..training import TrainSettings
@@ -23,6 +27,8 @@ class DemoSize:
         levels, steps, hidden: Glow's L, K and hidden channels.
         pairs: Pairs of test images.
         training: Of each flow.
+        threads: torch's threads; None leaves them. Tiny images gain nothing from a second one, and
+            lose much when another process wants the core.
     """
 
     levels: int
@@ -30,13 +36,24 @@ class DemoSize:
     hidden: int
     pairs: int
     training: TrainSettings
+    threads: int | None = None
 
     @classmethod
     def of(cls, data: str) -> "DemoSize":
         """The size that fits a data set: small for the 8x8 digits, larger otherwise."""
         if data == "digits":
-            return cls(2, 8, 64, 300, TrainSettings(max_seconds=90))
+            return cls(2, 8, 64, 300, TrainSettings(max_seconds=90), threads=1)
         return cls(2, 8, 96, 500, TrainSettings(epochs=40, batch_size=64, max_seconds=1800))
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def run_demo(
@@ -65,7 +82,7 @@ def run_demo(
     settings = replace(size.training, seed=seed)
     record = {"settings": {"data": data, "seed": seed, **asdict(size)}, "versions": versions()}
     choice = DataChoice(data, seed=seed)
-    with new_folder(out, "demo", record) as folder:
+    with _threads(size.threads), new_folder(out, "demo", record) as folder:
         for i, base in enumerate(PATHS):
             say(f"[{i + 1}/{len(PATHS) + 2}] training the flow with base {base}")
             train_step(

@@ -71,7 +71,7 @@ class FlowModule(L.LightningModule):
         loss = self._loss(batch, self.current_epoch)
         if not torch.isfinite(loss):
             raise FloatingPointError(
-                f"the training loss became {float(loss)} at step {self.global_step}; "
+                f"the training loss became {float(loss.detach())} at step {self.global_step}; "
                 "try a smaller learning_rate or a longer warmup"
             )
         self.log("train_bpd", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(batch[0]))

@@ -114,3 +114,10 @@ def test_interpolation_through_a_flow_is_a_geodesic_of_its_base(flow):
     assert images.shape == (4, 5, 1, 4, 4)
     torch.testing.assert_close(images[:, 0], flow.decode(start), atol=1e-4, rtol=0)
     torch.testing.assert_close(images[:, -1], flow.decode(end), atol=1e-4, rtol=0)
+
+
+def test_bad_data_is_refused(flow):
+    with pytest.raises(ValueError, match=r"floating-point data, got torch.uint8; call .*dequantise"):
+        flow.encode(torch.zeros(1, 1, 4, 4, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="expected finite values, got NaN"):
+        flow.encode(torch.full((1, 1, 4, 4), float("nan")))

@@ -1,0 +1,89 @@
+"""Files and folders are written whole or not at all, and never over something else."""
+
+import pytest
+
+from manifoldflow.errors import DataError
+from manifoldflow.files import MARKER, atomic_path, new_folder, read_json, write_json
+
+
+def test_atomic_write_keeps_the_old_file_when_it_fails(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+
+    def fail_half_way():
+        with atomic_path(path) as temporary:
+            temporary.write_text("{")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        fail_half_way()
+    assert read_json(path) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_refuses_nan_and_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="Out of range float"):
+        write_json(tmp_path / "a.json", float("nan"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unreadable_json_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"a\.json: cannot be read \(No such file"):
+        read_json(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(DataError, match=r"a\.json: expected JSON"):
+        read_json(tmp_path / "a.json")
+
+
+def test_new_folder_appears_only_when_done(tmp_path):
+    out = tmp_path / "deep" / "out"
+    with new_folder(out, "train", {"seed": 1}) as folder:
+        (folder / "x").write_text("x")
+        assert not out.exists()
+    assert (out / "x").read_text() == "x"
+    assert read_json(out / MARKER) == {"command": "train", "seed": 1}
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_failure_and_interruption_leave_nothing(tmp_path):
+    def fail_with(error):
+        with new_folder(tmp_path / "out", "train", {}) as folder:
+            (folder / "x").write_text("x")
+            raise error
+
+    for error in (RuntimeError, KeyboardInterrupt):
+        with pytest.raises(error):
+            fail_with(error)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_earlier_output_of_the_same_command_is_replaced_and_nothing_else(tmp_path):
+    out = tmp_path / "out"
+    for content in ("1", "2"):
+        with new_folder(out, "train", {}) as folder:
+            (folder / content).write_text(content)
+    assert sorted(p.name for p in out.iterdir()) == ["2", MARKER]
+    with (
+        pytest.raises(DataError, match="already holds the output of 'manifoldflow train'"),
+        new_folder(out, "demo", {}),
+    ):
+        pass
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("...")
+    with (
+        pytest.raises(DataError, match="files that manifoldflow did not write"),
+        new_folder(tmp_path / "mine", "x", {}),
+    ):
+        pass
+    with (
+        pytest.raises(DataError, match="exists and is not a folder"),
+        new_folder(tmp_path / "mine/thesis.tex", "x", {}),
+    ):
+        pass
+    assert (tmp_path / "mine" / "thesis.tex").exists()
+
+
+def test_unwritable_place_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"), new_folder(tmp_path / "file" / "out", "x", {}):
+        pass

@@ -1,0 +1,78 @@
+"""Saved flows come back the same, and damaged or foreign files are refused by name without running them."""
+
+import json
+import pickle
+
+import pytest
+import torch
+
+from manifoldflow.errors import DataError
+from manifoldflow.flows import FlowDescription, build_flow
+from manifoldflow.training import SavedFlow, load_flow, save_flow
+
+
+@pytest.fixture(params=["gaussian", "vmf", "dirichlet"])
+def saved(request, tmp_path):
+    description = FlowDescription((1, 4, 4), base=request.param, base_parameter=1.5, levels=1, steps=2, hidden=8)
+    flow = build_flow(description)
+    flow.transform.initialise(torch.rand(64, 1, 4, 4))
+    save_flow(tmp_path, SavedFlow(flow, description, 17, {"note": "x"}))
+    return tmp_path, flow
+
+
+def test_round_trip(saved):
+    folder, flow = saved
+    state = torch.random.get_rng_state()
+    loaded = load_flow(folder)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    x = torch.rand(5, 1, 4, 4)
+    assert torch.equal(loaded.flow.log_prob(x), flow.log_prob(x))
+    assert loaded.levels == 17
+    assert loaded.training == {"note": "x"}
+
+
+def edit(folder, **changes):
+    path = folder / "flow.json"
+    content = json.loads(path.read_text())
+    content["flow"].update(changes)
+    path.write_text(json.dumps(content))
+
+
+def test_weights_of_another_architecture(saved):
+    edit(saved[0], hidden=16)
+    with pytest.raises(DataError, match=r"another architecture.*expected \(16, .* got \(8, "):
+        load_flow(saved[0])
+
+
+def test_damaged_description(saved):
+    edit(saved[0], base="cauchy")
+    with pytest.raises(DataError, match=r"flow\.json: base: expected one of"):
+        load_flow(saved[0])
+    edit(saved[0], base="vmf", steps=-1)
+    with pytest.raises(DataError, match="steps: expected a positive integer"):
+        load_flow(saved[0])
+    (saved[0] / "flow.json").write_text("[]")
+    with pytest.raises(DataError, match="expected the fields flow, levels and training"):
+        load_flow(saved[0])
+    (saved[0] / "flow.json").unlink()
+    with pytest.raises(DataError, match=r"holds no flow\.json"):
+        load_flow(saved[0])
+
+
+class _Malicious:
+    def __reduce__(self):
+        return exec, ("raise SystemExit('executed')",)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", pickle.dumps(_Malicious())])
+def test_damaged_or_malicious_weights(saved, content):
+    (saved[0] / "flow.safetensors").write_bytes(content)
+    with pytest.raises(DataError, match="not a readable safetensors file"):
+        load_flow(saved[0])
+
+
+def test_truncated_weights(saved):
+    path = saved[0] / "flow.safetensors"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match="not a readable safetensors file"):
+        load_flow(saved[0])
