@@ -1,6 +1,6 @@
-"""The table of interpolation methods, and one function that runs any of them."""
+"""The table of interpolation methods, and functions that run any of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +8,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import manifolds
+from ..distributions import Dirichlet, SphericalUniform, VonMisesFisher
 from ._arguments import decoded
+from .bridge import Bridge
+from .gaussian_bridge import GaussianProcessBridge
 from .geodesic import Geodesic
+from .kernels import SquaredExponential
+from .langevin import LangevinBridge
 from .linear import Linear, NormCorrected
+from .marginals import CauchyLinear, OptimalTransport, SphericalCauchy
+from .matched import Matched
 from .path import Path
+from .sphere_bridge import SphereBrownianBridge
 from .spherical import Slerp
+from .typical_bridge import TypicalBridge
 
-__all__ = ["METHODS", "Method", "build_path", "interpolate"]
+__all__ = ["METHODS", "Method", "build_path", "interpolate", "interpolate_all", "methods_for"]
 
 
 @dataclass(frozen=True)
@@ -24,33 +34,148 @@ class Method:
     Attributes:
         name: As the user types it.
         description: What the path is, in one line.
-        suits: The bases it is meant for.
-        preserves: For which bases every point of the path has the law of the base; "none" for most.
+        suits: Kinds of base it is meant for: "gaussian", "vmf", "uniform" (on a sphere), "dirichlet", "coordinates"
+            (independent ones with cdf and icdf).
+        preserves: Kinds of base whose law every point of the path has, between independent draws.
+        build: From start, end and the keywords event_dim, base, space and the method's own to a path or a bridge.
+        random: Whether it is a bridge: other paths at every call.
         needs: Which of "base" and "space" it cannot do without.
-        build: From start, end and keywords (event_dim, base, space, ...) to a path.
     """
 
     name: str
     description: str
-    suits: str
-    preserves: str
-    needs: tuple[str, ...]
-    build: Callable[..., Path]
+    suits: tuple[str, ...]
+    preserves: tuple[str, ...]
+    build: Callable[..., Path | Bridge]
+    random: bool = False
+    needs: tuple[str, ...] = ()
 
 
-def _geodesic(start: Any, end: Any, *, space: Any, event_dim: int, **options: Any) -> Path:
-    return Geodesic(space, start, end, **options)
+def _plain(kind: Callable[..., Path | Bridge]) -> Callable[..., Path | Bridge]:
+    """For methods that ask for end points only."""
 
+    def build(start: Any, end: Any, *, event_dim: int, base: Any, space: Any, **options: Any) -> Path | Bridge:
+        return kind(start, end, event_dim=event_dim, **options)
+
+    return build
+
+
+def _based(kind: Callable[..., Path]) -> Callable[..., Path]:
+    """For methods that ask for the base; None is the standard normal."""
+
+    def build(start: Any, end: Any, *, event_dim: int, base: Any, space: Any, **options: Any) -> Path:
+        return kind(base, start, end, event_dim=event_dim, **options)
+
+    return build
+
+
+def _on(kind: Callable[..., Path | Bridge]) -> Callable[..., Path | Bridge]:
+    """For methods that ask for a space, which fixes the number of event dimensions."""
+
+    def build(start: Any, end: Any, *, event_dim: int, base: Any, space: Any, **options: Any) -> Path | Bridge:
+        return kind(space, start, end, **options)
+
+    return build
+
+
+def _smooth(start: Any, end: Any, *, length_scale: float = 0.5, **options: Any) -> GaussianProcessBridge:
+    return GaussianProcessBridge(start, end, kernel=SquaredExponential(length_scale), **options)
+
+
+_GAUSSIAN, _SPHERE = ("gaussian",), ("vmf", "uniform")
+_COORDINATES = ("gaussian", "coordinates")
 
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("linear", "straight line", "any flat base", "none", (), Linear),
-        Method("norm-corrected", "straight line at the interpolated norm", "Gaussian", "none", (), NormCorrected),
-        Method("slerp", "great circle with interpolated norms", "Gaussian, sphere", "uniform sphere", (), Slerp),
-        Method("geodesic", "geodesic of the space", "any manifold", "uniform sphere", ("space",), _geodesic),
+        Method("linear", "straight line", (*_COORDINATES, "dirichlet"), (), _plain(Linear)),
+        Method(
+            "norm-corrected", "straight line at the interpolated norm", _GAUSSIAN + _SPHERE, (), _plain(NormCorrected)
+        ),
+        Method("slerp", "great circle with interpolated norms", _GAUSSIAN + _SPHERE, ("uniform",), _plain(Slerp)),
+        Method(
+            "geodesic", "geodesic of the space", (*_SPHERE, "dirichlet"), ("uniform",), _on(Geodesic), needs=("space",)
+        ),
+        Method(
+            "matched",
+            "combination of Gaussianised parts: every point has the law of the base",
+            (*_COORDINATES, *_SPHERE, "dirichlet"),
+            (*_COORDINATES, *_SPHERE, "dirichlet"),
+            _based(Matched),
+        ),
+        Method(
+            "optimal-transport",
+            "straight line transported to the base, coordinate by coordinate",
+            _COORDINATES,
+            _COORDINATES,
+            _based(OptimalTransport),
+        ),
+        Method("cauchy", "combination of coordinates made Cauchy", _COORDINATES, _COORDINATES, _based(CauchyLinear)),
+        Method(
+            "spherical-cauchy",
+            "normalised straight line with a Cauchy combination of the norms",
+            _GAUSSIAN,
+            _GAUSSIAN,
+            _plain(SphericalCauchy),
+        ),
+        Method(
+            "bridge",
+            "random path of the Ornstein-Uhlenbeck process (or kernel=...) between the points",
+            _GAUSSIAN,
+            _GAUSSIAN,
+            _plain(GaussianProcessBridge),
+            random=True,
+        ),
+        Method(
+            "smooth-bridge",
+            "random path of the process with a squared exponential kernel",
+            _GAUSSIAN,
+            _GAUSSIAN,
+            _plain(_smooth),
+            random=True,
+        ),
+        Method(
+            "langevin-bridge",
+            "random path of the Langevin diffusion of a prior with score=...",
+            _GAUSSIAN,
+            _GAUSSIAN,
+            _plain(LangevinBridge),
+            random=True,
+        ),
+        Method(
+            "typical-bridge",
+            "random path around the great circle at the interpolated norm",
+            _GAUSSIAN + _SPHERE,
+            (),
+            _plain(TypicalBridge),
+            random=True,
+        ),
+        Method(
+            "brownian-bridge",
+            "Brownian motion on the sphere or simplex, tied to both points",
+            (*_SPHERE, "dirichlet"),
+            (),
+            _on(SphereBrownianBridge),
+            random=True,
+            needs=("space",),
+        ),
     )
 }
+
+
+def methods_for(base: Any) -> list[str]:
+    """Names of the methods that suit a base distribution; None is the standard normal."""
+    if isinstance(base, VonMisesFisher):
+        kind = "vmf"
+    elif isinstance(base, SphericalUniform):
+        kind = "uniform"
+    elif isinstance(base, (Dirichlet, torch.distributions.Dirichlet)):
+        kind = "dirichlet"
+    elif base is None or isinstance(getattr(base, "manifold", None), manifolds.Euclidean):
+        kind = "gaussian"
+    else:
+        kind = "coordinates"
+    return [method.name for method in METHODS.values() if kind in method.suits]
 
 
 def _find(method: str) -> Method:
@@ -69,16 +194,16 @@ def build_path(
     space: Any = None,
     event_dim: int = 1,
     **options: Any,
-) -> Path:
-    """The path that `method` draws from `start` to `end`.
+) -> Path | Bridge:
+    """The path, or the bridge, that `method` draws from `start` to `end`.
 
     Args:
         start: Latents `(*batch, *event)`.
         end: Latents, same shape.
         method: A name of `METHODS`; hyphens and underscores are the same.
-        base: Base distribution, for the methods that ask for one; also gives the space if it has a
-            `manifold`.
-        space: A geomstats space, for the methods that ask for one.
+        base: Base distribution, for the methods that use one; None is the standard normal. Also gives the space if it
+            has a `manifold`.
+        space: A geomstats space, for the methods that use one.
         event_dim: Number of dimensions of one latent.
         options: Passed on to the method.
 
@@ -88,12 +213,10 @@ def build_path(
     found = _find(method)
     if space is None and base is not None:
         space = getattr(base, "manifold", None)
-    given = {"base": base, "space": space}
-    for name in found.needs:
-        if given[name] is None:
+    for name, given in (("base", base), ("space", space)):
+        if name in found.needs and given is None:
             raise ValueError(f"{name}: the method {found.name} needs one, got None; pass {name}=...")
-    needed = {name: given[name] for name in found.needs}
-    return found.build(start, end, event_dim=event_dim, **needed, **options)
+    return found.build(start, end, event_dim=event_dim, base=base, space=space, **options)
 
 
 def interpolate(
@@ -106,6 +229,8 @@ def interpolate(
     base: Any = None,
     space: Any = None,
     event_dim: int = 1,
+    samples: int | None = None,
+    generator: torch.Generator | None = None,
     **options: Any,
 ) -> Any:
     """Points at `steps` equally spaced times from `start` to `end`, decoded if there is a decoder.
@@ -119,14 +244,38 @@ def interpolate(
         base: Base distribution, see `build_path`.
         space: Geomstats space, see `build_path`.
         event_dim: Number of dimensions of one latent.
-        options: Passed on to the method.
+        samples: For the random methods, how many paths between each pair; None for one, without its dimension.
+        generator: For the random methods, the source of randomness; None for torch's global one.
+        options: Passed on to the method, such as `horizon` or `kernel`.
 
     Returns:
-        `(*batch, steps, *event)`, or `(*batch, steps, *data)` decoded; a numpy array if `start` is one.
+        `(*batch, steps, *event)`, or `(*batch, steps, *data)` decoded, with `samples` in front if given; a numpy array
+        if `start` is one.
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
         raise ValueError(f"steps: expected an integer of at least 2 (both ends are included), got {steps!r}")
     path = build_path(start, end, method=method, base=base, space=space, event_dim=event_dim, **options)
-    times = torch.linspace(0, 1, steps, dtype=path.start.dtype, device=path.start.device)
-    points = decoded(decode, path(times), path.event_dim)
+    if isinstance(path, Bridge):
+        times = torch.linspace(0, 1, steps, dtype=path.like.dtype, device=path.like.device)
+        points = path.sample(times, () if samples is None else (samples,), generator=generator)
+        depth = len(path.event_shape)
+    else:
+        if samples is not None:
+            raise ValueError(f"samples: {method} draws one path between two points, got samples={samples}; omit it")
+        times = torch.linspace(0, 1, steps, dtype=path.start.dtype, device=path.start.device)
+        points, depth = path(times), path.event_dim
+    points = decoded(decode, points, depth)
     return points.detach().cpu().numpy() if isinstance(start, np.ndarray) else points
+
+
+def interpolate_all(start: Any, end: Any, methods: Iterable[str] | None = None, **options: Any) -> dict[str, Any]:
+    """`interpolate` by several methods: results by name, in the order given.
+
+    Args:
+        start: Latents `(*batch, *event)`.
+        end: Latents, same shape.
+        methods: Names; None for all that suit the base.
+        options: As in `interpolate`; what only one method understands does not belong here.
+    """
+    names = methods_for(options.get("base")) if methods is None else [_find(name).name for name in methods]
+    return {name: interpolate(start, end, method=name, **options) for name in names}

@@ -3,6 +3,7 @@
 from .density import DensityIndex, density_index
 from .index import CallableIndex, Index, RegularisedIndex, StandardNormalIndex, TwoSidedIndex
 from .priors import PlanarMixture, c_rings, semicircle, spiral, two_moons
+from .typicality import angular_speed, log_density_z, typicality
 
 __all__ = [
     "CallableIndex",
@@ -17,4 +18,7 @@ __all__ = [
     "semicircle",
     "spiral",
     "two_moons",
+    "angular_speed",
+    "log_density_z",
+    "typicality",
 ]
