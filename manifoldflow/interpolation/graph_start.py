@@ -125,8 +125,7 @@ class GraphStart:
         corners = points[way[::-1]][None]
         with torch.no_grad():
             fine = self._on_domain(resampled(corners, self.pieces * (len(way) - 1)))
-            parts = self.energy.inner_segments(fine)
-            lengths = parts.cost * parts.squared.sqrt()
+            lengths = self.energy.inner_segments(fine).lengths
             return self._on_domain(resampled(fine, segments, lengths=lengths))
 
     def _on_domain(self, nodes: Tensor) -> Tensor:

@@ -79,11 +79,11 @@ def evaluate(energy: CurveEnergy, nodes: Tensor) -> Evaluation:
 
 
 def _sobolev_weights(segments: Segments, nodes: Tensor) -> Tensor:
-    """a_i with energy = 1/2 sum a_i |x_{i+1} - x_i|^2 in the coordinates of the nodes."""
+    """a_i with energy = 1/2 sum_i a_i |x_{i+1} - x_i|^2 in the coordinates of the nodes."""
     moved = (nodes[:, 1:] - nodes[:, :-1]).square().sum(-1)
     tiny = torch.finfo(moved.dtype).tiny
     stretch = segments.squared.detach() / moved.clamp(min=tiny)
-    weights = moved.shape[1] * segments.cost.detach().square() * stretch
+    weights = moved.shape[1] * segments.cost.detach() * stretch
     mean = weights.mean(1, keepdim=True)
     return torch.maximum(weights, torch.where(mean > 0, _FLOOR * mean, 1))
 
