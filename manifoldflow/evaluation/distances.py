@@ -11,6 +11,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 __all__ = ["FeatureSpace", "SetDistance"]
 
 _SUBSETS = 50
+_LARGEST_SUBSET = 1000
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class FeatureSpace:
         features = self.features(images)
         width = features.shape[1]
         frechet = FrechetInceptionDistance(feature=_AsTheyAre(width))
-        size = min(len(features), len(self.reference)) // 2
+        size = min(_LARGEST_SUBSET, len(features) // 2, len(self.reference) // 2)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*save all extracted features.*")  # some hundred rows of 32
             kernel = KernelInceptionDistance(feature=_AsTheyAre(width), subsets=_SUBSETS, subset_size=size)

@@ -24,9 +24,10 @@ def choose_pairs(data: ImageSet, count: int, *, seed: int) -> Tensor:
         DataError: One class only, or fewer pairs to be had than wanted.
     """
     labels = data.require_classes("choosing pairs of different classes")
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(data), generator=generator)
     pairs = torch.stack([order, order.roll(-1)], dim=1)
     pairs = pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]]
     if count > len(pairs):
         raise DataError(f"pairs: {data.name} gives {len(pairs)} pairs of different classes, fewer than {count}")
-    return pairs[:count]
+    return pairs[torch.randperm(len(pairs), generator=generator)[:count]]

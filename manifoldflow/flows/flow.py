@@ -51,7 +51,8 @@ class ManifoldFlow(nn.Module):
         """The base distribution on the manifold, with this module's dtype and device."""
         if self._fixed_base is not None:
             return self._fixed_base
-        return self._base_type(**{name: getattr(self, f"base_{name}") for name in self._parameter_names})
+        parameters = {name: getattr(self, f"base_{name}") for name in self._parameter_names}
+        return self._base_type(**parameters, validate_args=False)  # they were checked when they came in
 
     @property
     def manifold(self) -> Manifold:
@@ -61,7 +62,7 @@ class ManifoldFlow(nn.Module):
     @property
     def chart_base(self) -> InChart:
         """The base distribution carried to R^d by the chart."""
-        return InChart(self.base, self.chart)
+        return InChart(self.base, self.chart, validate_args=False)
 
     @property
     def distribution(self) -> TransformedDistribution:

@@ -11,6 +11,7 @@ __all__ = ["distance_figure", "profile_figure", "strip_figure", "training_figure
 # Okabe and Ito's palette, told apart with any colour vision.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = "osD^vPX"
+_LINES = ("-", "--", ":", "-.")  # so that curves which coincide both show
 
 
 def _figure(width: float, height: float, columns: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
@@ -37,8 +38,16 @@ def profile_figure(result: dict[str, Any]) -> Figure:
         ax.axhline(middle, color="0.45", linewidth=1, linestyle="--", label="base: median")
         for i, p in enumerate(profiles):
             lower, median, upper = np.array(p["path_quantiles"])
-            ax.fill_between(p["times"], lower, upper, color=_COLOURS[i], alpha=0.15, linewidth=0)
-            ax.plot(p["times"], median, color=_COLOURS[i], marker=_MARKERS[i], markersize=4, label=p["path"])
+            ax.fill_between(p["times"], lower, upper, color=_COLOURS[i % len(_COLOURS)], alpha=0.15, linewidth=0)
+            ax.plot(
+                p["times"],
+                median,
+                color=_COLOURS[i % len(_COLOURS)],
+                linestyle=_LINES[i % len(_LINES)],
+                marker=_MARKERS[i % len(_MARKERS)],
+                markersize=4,
+                label=p["path"],
+            )
         ax.set(title=base, xlabel="path time t", ylabel=profiles[0]["statistic"], xlim=(0, 1))
         # Room for the legend below the curves.
         bottom, top = ax.get_ylim()
@@ -64,7 +73,7 @@ def distance_figure(result: dict[str, Any]) -> Figure:
         }
         left.plot(times, [r["frechet"] for r in rows], **style)
         right.plot(times, [r["bpd"] for r in rows], **style)
-    left.set(xlabel="path time t", ylabel="Frechet distance (classifier features)", xlim=(0, 1), ylim=(0, None))
+    left.set(xlabel="path time t", ylabel="Fréchet distance (classifier features)", xlim=(0, 1), ylim=(0, None))
     right.set(xlabel="path time t", ylabel="bits per dimension (own flow)", xlim=(0, 1))
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import ImageSet, dequantise, load_images, quantise
+from ..data import ImageSet, dequantise, hashed_uniform, load_images, quantise
 from ..errors import DataError
 from ..evaluation import choose_pairs
 from ..files import new_folder
@@ -57,8 +57,17 @@ def _methods(base: str, wanted: list[str] | None) -> list[str]:
     return methods
 
 
-def _encode(run: TrainedRun, data: ImageSet, index: Tensor) -> Tensor:
-    return torch.cat([run.flow.encode(dequantise(data.images[i], run.levels)) for i in index.split(500)])
+def _encode(run: TrainedRun, data: ImageSet, index: Tensor, seed: int) -> Tensor:
+    """Points of the images at `index`, dequantised as in training.
+
+    Without the noise, in the middle of their cells, they would be denser than anything that the flow
+    was trained on.
+    """
+    parts = []
+    for i in index.split(500):
+        noise = hashed_uniform(i, run.description.dim, seed=seed, epoch=0)
+        parts.append(run.flow.encode(dequantise(data.images[i], run.levels, noise.view(-1, *data.shape))))
+    return torch.cat(parts)
 
 
 @torch.no_grad()
@@ -98,7 +107,7 @@ def interpolate_step(
             f"got {images.shape} with {images.levels}"
         )
     index = choose_pairs(images, pairs, seed=seed)
-    start, end = (_encode(run, images, column) for column in index.unbind(1))
+    start, end = (_encode(run, images, column, seed) for column in index.unbind(1))
     times = torch.linspace(0, 1, steps, dtype=start.dtype)
     assert images.labels is not None
     record: dict[str, Any] = {

@@ -36,8 +36,8 @@ class DataChoice:
     seed: int = 0
 
     def resolved(self) -> "DataChoice":
-        """The same with an absolute path, to be found again from anywhere."""
-        if self.source in DATA_SETS:
+        """The same with an absolute path, to be found again from anywhere; what does not exist stays as it is."""
+        if self.source in DATA_SETS or not Path(self.source).exists():
             return self
         return DataChoice(**{**asdict(self), "source": str(Path(self.source).resolve())})
 

@@ -1,0 +1,13 @@
+"""A tiny but whole run of the main job, shared by the tests of its steps."""
+
+import pytest
+
+from manifoldflow.steps import DemoSize, run_demo
+from manifoldflow.training import TrainSettings
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo") / "out"
+    size = DemoSize(1, 2, 16, 80, TrainSettings(epochs=2, batch_size=64, warmup=5), threads=1)
+    return out, run_demo(out, size=size, progress=False)

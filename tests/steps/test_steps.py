@@ -1,0 +1,179 @@
+"""The steps of the main job: what each leaves, that it is consistent, and that nothing is half written."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from manifoldflow.errors import DataError
+from manifoldflow.steps import (
+    DataChoice,
+    evaluate_step,
+    interpolate_step,
+    load_run,
+    report_step,
+    sample_step,
+    train_step,
+)
+from manifoldflow.training import TrainSettings
+
+PATHS = [
+    ("Gaussian", "linear"),
+    ("Gaussian", "norm-corrected"),
+    ("Gaussian", "slerp"),
+    ("von Mises-Fisher", "slerp (geodesic)"),
+    ("Dirichlet", "linear"),
+    ("Dirichlet", "Fisher-Rao geodesic"),
+]
+
+
+def test_the_demo_leaves_page_table_figures_and_record(demo):
+    out, _ = demo
+    for name in ("report.html", "table.csv", "evaluation.json", "manifoldflow.json"):
+        assert (out / name).is_file(), name
+    pictures = sorted(p.name for p in (out / "figures").glob("*.png"))
+    assert "profile.png" in pictures
+    assert "strips.png" in pictures
+    for picture in pictures:
+        with Image.open(out / "figures" / picture) as image:
+            assert min(image.size) > 100
+    record = json.loads((out / "manifoldflow.json").read_text())
+    assert record["command"] == "demo"
+    assert record["settings"]["seed"] == 0
+    assert {"torch", "geomstats", "python"} <= set(record["versions"])
+    assert [p.name for p in out.parent.iterdir()] == [out.name]
+
+
+def test_every_path_has_a_row_for_each_time_with_the_same_count(demo):
+    _, result = demo
+    rows = result["rows"]
+    assert {row["count"] for row in rows} == {80}
+    assert rows[0]["base"] == "real images"
+    for path in PATHS:
+        times = [row["time"] for row in rows if (row["base"], row["path"]) == path]
+        assert times == ["0.1", "0.3", "0.5", "0.7", "0.9", "all"], path
+    for base in ("Gaussian", "von Mises-Fisher", "Dirichlet"):
+        assert [row["path"] for row in rows if row["base"] == base].count("samples") == 1
+
+
+def test_csv_and_json_agree(demo):
+    out, result = demo
+    with (out / "table.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == len(result["rows"])
+    for written, row in zip(table, result["rows"]):
+        assert written["path"] == row["path"]
+        assert float(written["frechet"]) == row["frechet"]
+
+
+def test_the_page_is_self_contained_and_escapes(demo):
+    out, _ = demo
+    page = (out / "report.html").read_text()
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert "http" not in re.sub(r"data:[^\"]*", "", page)
+    for base, path in PATHS:
+        assert f"{base}, {path}" in page
+
+
+def test_a_data_set_cannot_inject_markup(demo, tmp_path):
+    out, _ = demo
+    evaluation = tmp_path / "evaluation"
+    evaluation.mkdir()
+    for path in (out / "evaluation").iterdir():
+        (evaluation / path.name).write_bytes(path.read_bytes())
+    result = json.loads((evaluation / "evaluation.json").read_text())
+    result["data"]["name"] = "<script>alert(1)</script>"
+    result["settings"]["interpolations"] = [str(out / "interpolations" / m["name"]) for m in result["models"]]
+    (evaluation / "evaluation.json").write_text(json.dumps(result))
+    report_step(evaluation, tmp_path / "report")
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_ends_of_the_paths_are_the_test_images(demo):
+    """Encoding, interpolating and decoding returns the end images exactly, after rounding to levels."""
+    out, _ = demo
+    run = load_run(out / "models" / "vmf")
+    test = run.data.load()[2]
+    record = json.loads((out / "interpolations" / "vmf" / "manifoldflow.json").read_text())
+    with np.load(out / "interpolations" / "vmf" / "geodesic.npz") as content:
+        images = content["images"]
+    start, end = np.array(record["pair_index"]).T
+    assert (images[:, 0] != test.images[start].numpy()).mean() < 1e-3
+    assert (images[:, -1] != test.images[end].numpy()).mean() < 1e-3
+    labels = np.array(record["pair_labels"])
+    assert (labels[:, 0] != labels[:, 1]).all()
+
+
+def test_samples(demo, tmp_path):
+    out, _ = demo
+    sample_step(out / "models" / "dirichlet", tmp_path / "a", count=5, seed=3)
+    sample_step(out / "models" / "dirichlet", tmp_path / "b", count=5, seed=3)
+    a, b = (np.load(tmp_path / name / "samples.npz")["images"] for name in "ab")
+    assert a.shape == (5, 1, 8, 8)
+    assert (a == b).all()
+    assert a.max() <= 16
+
+
+def test_steps_refuse_what_they_cannot_use(demo, tmp_path):
+    out, _ = demo
+    models, paths = out / "models", out / "interpolations"
+    with pytest.raises(DataError, match="expected a folder written by 'manifoldflow train'"):
+        load_run(tmp_path)
+    with pytest.raises(DataError, match="expected a folder written by 'manifoldflow train', it is one of 'demo'"):
+        sample_step(out, tmp_path / "x")
+    with pytest.raises(DataError, match=r"expected one of geodesic.* for the base vmf, got 'linear'"):
+        interpolate_step(models / "vmf", tmp_path / "x", methods=["linear"])
+    with pytest.raises(DataError, match="fewer than 100000"):
+        interpolate_step(models / "vmf", tmp_path / "x", pairs=100_000)
+    with pytest.raises(DataError, match=r"expected images \(1, 8, 8\) with 17 levels .* got \(1, 28, 28\)"):
+        interpolate_step(models / "vmf", tmp_path / "x", data="mnist")
+    interpolate_step(models / "vmf", tmp_path / "few", pairs=10)
+    with pytest.raises(DataError, match=r"need at least 64 pairs .* got 10"):
+        evaluate_step([tmp_path / "few"], tmp_path / "x")
+    with pytest.raises(DataError, match="differ in data, pairs or times"):
+        evaluate_step([paths / "gaussian", tmp_path / "few"], tmp_path / "x")
+    with pytest.raises(DataError, match="expected at least one folder"):
+        evaluate_step([], tmp_path / "x")
+    (tmp_path / "few" / "geodesic.npz").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"geodesic\.npz: missing or damaged"):
+        evaluate_step([tmp_path / "few"], tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_training_on_bad_data_writes_nothing(tmp_path):
+    np.savez(tmp_path / "odd.npz", images=np.zeros((40, 7, 7), np.uint8))
+    with pytest.raises(ValueError, match=r"divisible by 2\^levels = 4, got 7 x 7"):
+        train_step(DataChoice(str(tmp_path / "odd.npz")), tmp_path / "out", base="vmf", settings=TrainSettings())
+    with pytest.raises(DataError, match="positive fractions"):
+        train_step(DataChoice("digits", test=1.0), tmp_path / "out", base="vmf", settings=TrainSettings())
+    assert [p.name for p in tmp_path.iterdir()] == ["odd.npz"]
+
+
+def test_own_data_without_labels_trains_but_is_not_paired(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (60, 4, 4), dtype=np.uint8)
+    np.savez(tmp_path / "own.npz", images=images)
+    settings = TrainSettings(epochs=1, batch_size=20)
+    record = train_step(
+        DataChoice(str(tmp_path / "own.npz")),
+        tmp_path / "model",
+        base="dirichlet",
+        levels=1,
+        steps=1,
+        hidden=4,
+        settings=settings,
+        progress=False,
+    )
+    assert record["images"] == {"train": 42, "validation": 6, "test": 12}
+    assert sorted(p.name for p in (tmp_path / "model").iterdir()) == [
+        "flow.json",
+        "flow.safetensors",
+        "log",
+        "manifoldflow.json",
+    ]
+    with pytest.raises(DataError, match="needs labels, and the data has none"):
+        interpolate_step(tmp_path / "model", tmp_path / "paths", pairs=3)
