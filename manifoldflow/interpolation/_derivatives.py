@@ -1,18 +1,38 @@
-"""Derivatives by time of curves whose inner functions know their reverse derivative only."""
+"""Derivatives of curves by time: forward mode where every function knows it, a double reverse pass elsewhere."""
 
+import warnings
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
 
-__all__ = ["reverse_velocity"]
+__all__ = ["forward_derivative", "reverse_velocity", "velocity_of"]
+
+
+@cache
+def _load_forward_mode() -> None:
+    """Let torch load its forward-mode rules; their first use warns of torch's own deprecated scripting."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.func.jvp(torch.sin, (torch.zeros(()),), (torch.ones(()),))
+
+
+def forward_derivative(function: Callable[[Tensor], Tensor], point: Tensor, direction: Tensor) -> Tensor:
+    """Derivative of `function` at `point` along `direction`, by forward mode; itself differentiable."""
+    _load_forward_mode()
+    return torch.func.jvp(function, (point,), (direction,))[1]
+
+
+def velocity_of(curve: Callable[[Tensor], Tensor], times: Tensor) -> Tensor:
+    """Derivative of every point of `curve` by its own time, by forward mode."""
+    return forward_derivative(curve, times, torch.ones_like(times))
 
 
 def reverse_velocity(curve: Callable[[Tensor], Tensor], times: Tensor) -> Tensor:
-    """Derivative of every point of `curve` by its own time, shape of the points.
+    """The same for curves whose inner functions know their reverse derivative only; cut from the graph.
 
-    A double reverse pass turns the transposed product round: the gradient of <J^T v, 1> in v is J 1. The result is cut
-    from the graph.
+    A double reverse pass turns the transposed product round: the gradient of <J^T v, 1> in v is J 1.
     """
     with torch.enable_grad():
         wanted = times.detach().requires_grad_()

@@ -16,6 +16,7 @@ def pin(points: Tensor, t: Tensor, start: Tensor, end: Tensor, event_dim: int) -
     """
     axis = points.ndim - event_dim - 1
     if t.ndim == 1 and is_eager() and not points.requires_grad:
+        points = points.contiguous()  # a metric may return an expanded view
         for time, fixed in ((0, start), (1, end)):
             for index in (t == time).nonzero().flatten().tolist():
                 points.select(axis, index).copy_(fixed)

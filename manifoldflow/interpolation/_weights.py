@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from ..manifolds import is_eager
+
 __all__ = ["two_point_sum", "weighted_sum"]
 
 
@@ -15,7 +17,7 @@ def weighted_sum(weights: Tensor, points: Tensor, event_dim: int) -> Tensor:
     """
     event = points.shape[points.ndim - event_dim :]
     flat = points.flatten(points.ndim - event_dim)
-    if points.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest":
+    if is_eager() and points.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest":
         total = weights @ flat
     else:
         total = weights[..., :1] * flat[..., :1, :]

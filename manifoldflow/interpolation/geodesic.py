@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from .. import manifolds
 from .._geomstats import Manifold
 from ..manifolds.rows import safe_sqrt
+from ._derivatives import velocity_of
 from ._great_circle import GreatCircle
 from ._pins import pin
 from ._weights import weighted_sum
@@ -62,12 +62,15 @@ class Geodesic(Path):
             points = weighted_sum(self._circle.weights(t), self._circle.vectors, 1)
             return points.square() if self._rooted else points
         along = t.reshape(*t.shape, *[1] * self.event_dim) * self._tangent.unsqueeze(axis)
-        return self._metric.exp(along, base_point=self.start.unsqueeze(axis))
+        base_point = self.start.unsqueeze(axis)
+        if isinstance(self.space, manifolds.Pullback):  # torch's forward mode refuses points that share memory
+            base_point = base_point.expand(along.shape).contiguous()
+        return self._metric.exp(along, base_point=base_point)
 
     def velocity(self, t: Tensor) -> Tensor:
         """Derivative by time at `t`, tangent to the space, shape `(*batch, m, *space.shape)`."""
         times = self._times(t)
-        return torch.func.jvp(self._curve, (times,), (torch.ones_like(times),))[1]
+        return velocity_of(self._curve, times)
 
     def length(self, *, decode: Callable[[Tensor], Tensor] | None = None, steps: int = 256) -> Tensor:
         """Length `(*batch,)`: the distance of the end points, or with `decode` the sum of `steps` chords of

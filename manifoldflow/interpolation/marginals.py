@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Cauchy, Distribution, Independent, Normal, Uniform
 
 from ..distributions import Gaussian
+from ._derivatives import velocity_of
 from ._directions import check_not_opposite, directions
 from ._pins import pin
 from ._tables import GammaToNormal
@@ -65,7 +66,7 @@ class _Pinned(Path):
     def velocity(self, t: Tensor) -> Tensor:
         """Derivative by time at `t`, shape `(*batch, m, *event)`."""
         times = self._times(t)
-        return torch.func.jvp(self._curve, (times,), (torch.ones_like(times),))[1]
+        return velocity_of(self._curve, times)
 
 
 class OptimalTransport(_Pinned):
@@ -124,13 +125,10 @@ def _trapezoid_cdf(y: Tensor, t: Tensor) -> Tensor:
     """Distribution function of (1-t) U + t U' for uniform U, U' on [0, 1]: quadratic, linear, quadratic."""
     a, b = torch.minimum(t, 1 - t), torch.maximum(t, 1 - t)
     area = 2 * a * b
-    flat = area <= 0
-    safe = torch.where(flat, 1, area)
+    safe = torch.where(area > 0, area, 1)  # at t = 0 and 1 only the linear part is left
     rise = y.clamp(min=0).minimum(a).square() / safe
     fall = 1 - (1 - y).clamp(min=0).minimum(a).square() / safe
-    middle = (y - a / 2) / b
-    inner = torch.where(y < a, rise, torch.where(y > b, fall, middle))
-    return torch.where(flat, y, inner)
+    return torch.where(y < a, rise, torch.where(y > b, fall, (y - a / 2) / b))
 
 
 class CauchyLinear(_Pinned):

@@ -12,6 +12,7 @@ from torch import Tensor
 from .. import manifolds
 from .._geomstats import Manifold
 from ._arguments import check_event_dim, check_times, decoded, pair_of_points
+from ._derivatives import forward_derivative, velocity_of
 
 __all__ = ["ConstantSpeed", "Path"]
 
@@ -65,7 +66,7 @@ class Path(ABC):
         known.
         """
         times = self._times(t)
-        return torch.func.jvp(self._points, (times,), (torch.ones_like(times),))[1]
+        return velocity_of(self._points, times)
 
     def speed(self, t: Tensor, *, decode: Decoder | None = None) -> Tensor:
         """Norm of the velocity at `t`, shape `(*batch, m)`; of the decoded path if `decode` is given."""
@@ -75,11 +76,9 @@ class Path(ABC):
             if self.space is not None:
                 return manifolds.broadcasting(self.space.metric).norm(velocity, base_point=points)
         else:
-            velocity = torch.func.jvp(
-                lambda points: decoded(decode, points, self.event_dim),
-                (self._points(times),),
-                (self.velocity(times),),
-            )[1]
+            velocity = forward_derivative(
+                lambda points: decoded(decode, points, self.event_dim), self._points(times), self.velocity(times)
+            )
         return torch.linalg.vector_norm(velocity.flatten(len(self.batch_shape) + 1), dim=-1)
 
     def length(self, *, decode: Decoder | None = None, steps: int = 256) -> Tensor:

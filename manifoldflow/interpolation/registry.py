@@ -1,5 +1,6 @@
 """The table of interpolation methods, and functions that run any of them."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,7 @@ class Method:
         build: From start, end and the keywords event_dim, base, space and the method's own to a path or a bridge.
         random: Whether it is a bridge: other paths at every call.
         needs: Which of "base" and "space" it cannot do without.
+        least: Fewest coordinates that a point may have.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Method:
     build: Callable[..., Path | Bridge]
     random: bool = False
     needs: tuple[str, ...] = ()
+    least: int = 1
 
 
 def _plain(kind: Callable[..., Path | Bridge]) -> Callable[..., Path | Bridge]:
@@ -149,6 +152,7 @@ METHODS: dict[str, Method] = {
             (),
             _plain(TypicalBridge),
             random=True,
+            least=3,
         ),
         Method(
             "brownian-bridge",
@@ -175,7 +179,8 @@ def methods_for(base: Any) -> list[str]:
         kind = "gaussian"
     else:
         kind = "coordinates"
-    return [method.name for method in METHODS.values() if kind in method.suits]
+    n = math.inf if base is None else base.event_shape.numel()
+    return [method.name for method in METHODS.values() if kind in method.suits and method.least <= n]
 
 
 def _find(method: str) -> Method:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ._derivatives import velocity_of
 from ._great_circle import GreatCircle
 from ._weights import weighted_sum
 from .path import Path
@@ -70,7 +71,7 @@ class Slerp(Path):
     def velocity(self, t: Tensor) -> Tensor:
         """Derivative by time at `t`, shape `(*batch, m, *event)`."""
         times = self._times(t)
-        return self._sum(torch.func.jvp(self._weights, (times,), (torch.ones_like(times),))[1])
+        return self._sum(velocity_of(self._weights, times))
 
     def length(self, *, decode: Callable[[Tensor], Tensor] | None = None, steps: int = 256) -> Tensor:
         """Length `(*batch,)`, exact where the norms are equal; otherwise, or with `decode`, the sum of
