@@ -64,11 +64,13 @@ class PowerSpherical(AroundLoc):
         quarter = 0.25 * self._squared_chord(value)  # (1 - mu.s) / 2
         total = value + self._row
         opposite = 0.25 * (total * total).sum(-1).double()  # (1 + mu.s) / 2
-        near = quarter < 0.5
-        kappa = self.concentration.double()
+        near, antipode = quarter < 0.5, opposite == 0
         fall = torch.log1p(-torch.where(near, quarter, 0.0))
-        far = torch.xlogy(kappa, torch.where(near, 1.0, opposite))
-        return (self._log_mode() + torch.where(near, kappa * fall, far)).to(value.dtype)
+        far = torch.where(near | antipode, 1.0, opposite).log()
+        kappa = self.concentration.double()
+        bend = kappa * torch.where(near, fall, far)
+        bend = torch.where(antipode & (kappa > 0), -torch.inf, bend)  # a constant: its gradient is zero, not NaN
+        return (self._log_mode() + bend).to(value.dtype)
 
     def entropy(self) -> Tensor:
         """Differential entropy with respect to surface area, in nats."""

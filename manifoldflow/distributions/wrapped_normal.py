@@ -9,6 +9,7 @@ from torch.distributions import constraints
 from torch.distributions.constraints import Constraint
 
 from .._geomstats import Manifold
+from ..charts import Chart, SimplexChart
 from ..manifolds import Euclidean, Hypersphere, Product, Simplex, check_points
 from .base import BaseDistribution
 from .constraints import OnSpace
@@ -98,6 +99,22 @@ class WrappedNormal(BaseDistribution):
         noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
         return _wrap(self.space, self.loc.expand(shape), self.scale.expand(shape[:-1]), noise)
 
+    def log_prob_in_chart(self, chart: Chart, z: Tensor) -> Tensor:
+        if not (isinstance(self.space, Simplex) and isinstance(chart, SimplexChart)):
+            return super().log_prob_in_chart(chart, z)
+        # In log-coordinates, which do not vanish; the volumes of metric and chart leave a constant.
+        ratio = chart.to_log(z.double()) - self.loc.double().log()
+        square = (ratio - ratio.mean(-1, keepdim=True)).square().sum(-1)
+        volume = chart.log_volume_offset - 0.5 * math.log(chart.ambient_dim)
+        return (_log_normal(square, self.scale.double(), self.space.dim) + volume).to(z.dtype)
+
+    def rsample_in_chart(self, chart: Chart, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
+        if not (isinstance(self.space, Simplex) and isinstance(chart, SimplexChart)):
+            return super().rsample_in_chart(chart, sample_shape)
+        shape = self._extended_shape(sample_shape)
+        noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
+        return chart.from_log((self.loc.log() + self.scale[..., None] * noise).log_softmax(-1))
+
 
 def _check_space(space: Manifold) -> None:
     if isinstance(space, Product):
@@ -146,12 +163,13 @@ def _sphere_log_prob(space: Hypersphere, value: Tensor, loc: Tensor, scale: Tens
     d, sigma = space.dim, scale.double()
     square = space.metric.squared_dist(value, loc).double()
     near = square < (4 * torch.finfo(value.dtype).eps) ** 2
-    theta = torch.where(near, 1.0, square).sqrt()
+    theta = torch.where(near, 1.0, square).sqrt()  # a root of zero has no gradient
+    theta = torch.where(near, 0.0, theta) if d == 1 else theta
     # log(theta / sin theta) from the sine of pi - theta, which is exact at both ends.
     ratio = (d - 1) * (theta.log() - theta.sin().log()) if d > 1 else torch.zeros_like(theta)
     first = _log_normal(square, sigma, d) + torch.where(near, 0.0, ratio)
     # r^(d-1) exp(-r^2 / 2 sigma^2) has fallen below the last bit some 9 sigma past its maximum.
-    reach = float(sigma.max()) * (math.sqrt(d - 1) + 9) if sigma.numel() else 0.0
+    reach = float(sigma.detach().max()) * (math.sqrt(d - 1) + 9) if sigma.numel() else 0.0
     terms = [first]
     for turn in range(math.ceil(reach / (2 * math.pi))):
         for r in (2 * math.pi * (turn + 1) - theta, 2 * math.pi * (turn + 1) + theta):
