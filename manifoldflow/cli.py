@@ -159,8 +159,8 @@ def interpolate(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="gaussian: linear, norm-corrected, slerp; vmf: geodesic; dirichlet: linear, geodesic. "
-            "Give it several times for several; default: all that suit the model's base."
+            help="Such as linear, norm-corrected, slerp, geodesic, matched, bridge; what suits the model's base "
+            "(an unsuitable one lists them). Give it several times for several; default: those of the demo."
         ),
     ] = None,
     pairs: Annotated[int, typer.Option(min=1, help="Pairs of test images of different classes.")] = 100,

@@ -62,12 +62,16 @@ def distance_figure(result: dict[str, Any]) -> Figure:
     floor = next(r for r in result["rows"] if r["base"] == "real images")
     left.axhline(floor["frechet"], color="0.45", linestyle="--", linewidth=1, label="real test images (floor)")
     paths = list(dict.fromkeys((r["base"], r["path"]) for r in result["rows"] if r["time"] not in ("", "all")))
-    for i, (base, path) in enumerate(paths):
+    bases = _groups(result)
+    for base, path in paths:
         rows = [r for r in result["rows"] if (r["base"], r["path"]) == (base, path) and r["time"] not in ("", "all")]
         times = [float(r["time"]) for r in rows]
+        group = [p for p in paths if p[0] == base]
+        number = group.index((base, path))
         style: dict[str, Any] = {
-            "color": _COLOURS[i % len(_COLOURS)],
-            "marker": _MARKERS[i % len(_MARKERS)],
+            "color": _COLOURS[bases.index(base) % len(_COLOURS)],
+            "linestyle": _LINES[number % len(_LINES)],
+            "marker": _MARKERS[number % len(_MARKERS)],
             "markersize": 4,
             "label": f"{base}, {path}",
         }

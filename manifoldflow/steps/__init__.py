@@ -2,13 +2,13 @@
 
 from .demo import DemoSize, run_demo
 from .evaluate import evaluate_step
-from .interpolate import PATHS, interpolate_step
+from .interpolate import DEMO_METHODS, interpolate_step
 from .report import report_step
 from .sample import sample_step
 from .train import DataChoice, TrainedRun, load_run, train_step
 
 __all__ = [
-    "PATHS",
+    "DEMO_METHODS",
     "DataChoice",
     "DemoSize",
     "TrainedRun",

@@ -11,7 +11,7 @@ import torch
 from ..files import new_folder
 from ..training import TrainSettings
 from .evaluate import evaluate_step
-from .interpolate import PATHS, interpolate_step
+from .interpolate import DEMO_METHODS, interpolate_step
 from .record import versions
 from .report import write_report_files
 from .train import DataChoice, train_step
@@ -83,8 +83,8 @@ def run_demo(
     record = {"settings": {"data": data, "seed": seed, **asdict(size)}, "versions": versions()}
     choice = DataChoice(data, seed=seed)
     with _threads(size.threads), new_folder(out, "demo", record) as folder:
-        for i, base in enumerate(PATHS):
-            say(f"[{i + 1}/{len(PATHS) + 2}] training the flow with base {base}")
+        for i, base in enumerate(DEMO_METHODS):
+            say(f"[{i + 1}/{len(DEMO_METHODS) + 2}] training the flow with base {base}")
             train_step(
                 choice,
                 folder / "models" / base,
@@ -95,9 +95,9 @@ def run_demo(
                 settings=settings,
                 progress=progress,
             )
-        say(f"[{len(PATHS) + 1}/{len(PATHS) + 2}] interpolating {size.pairs} pairs of test images")
-        for base in PATHS:
+        say(f"[{len(DEMO_METHODS) + 1}/{len(DEMO_METHODS) + 2}] interpolating {size.pairs} pairs of test images")
+        for base in DEMO_METHODS:
             interpolate_step(folder / "models" / base, folder / "interpolations" / base, pairs=size.pairs, seed=seed)
-        say(f"[{len(PATHS) + 2}/{len(PATHS) + 2}] evaluating and writing the report")
-        evaluate_step([folder / "interpolations" / base for base in PATHS], folder / "evaluation", seed=seed)
+        say(f"[{len(DEMO_METHODS) + 2}/{len(DEMO_METHODS) + 2}] evaluating and writing the report")
+        evaluate_step([folder / "interpolations" / base for base in DEMO_METHODS], folder / "evaluation", seed=seed)
         return write_report_files(folder / "evaluation", folder)

@@ -12,18 +12,20 @@ from ..data import ImageSet, dequantise, hashed_uniform, load_images, quantise
 from ..errors import DataError
 from ..evaluation import choose_pairs
 from ..files import new_folder
-from ..interpolation import build_path
+from ..interpolation import interpolate, methods_for
 from .record import read_record, relative_to, versions
 from .train import TrainedRun, load_run
 
-__all__ = ["PATHS", "Interpolation", "interpolate_step", "read_interpolations"]
+__all__ = ["DEMO_METHODS", "Interpolation", "interpolate_step", "read_interpolations"]
 
-PATHS: dict[str, dict[str, str]] = {
-    "gaussian": {"linear": "linear", "norm-corrected": "norm-corrected", "slerp": "slerp"},
-    "vmf": {"geodesic": "slerp (geodesic)"},
-    "dirichlet": {"linear": "linear", "geodesic": "Fisher-Rao geodesic"},
+DEMO_METHODS: dict[str, tuple[str, ...]] = {
+    "gaussian": ("linear", "norm-corrected", "slerp", "matched"),
+    "vmf": ("geodesic", "matched"),
+    "dirichlet": ("linear", "geodesic", "matched"),
 }
-"""For each base the interpolation methods that suit its space, with their names in tables."""
+"""For each base the methods that are compared unless told otherwise: the published ones, and the law-preserving one."""
+
+_TITLES = {("vmf", "geodesic"): "slerp (geodesic)", ("dirichlet", "geodesic"): "Fisher-Rao geodesic"}
 
 _PAIRS_A_CHUNK = 100
 
@@ -48,13 +50,15 @@ class Interpolation:
     images: Tensor
 
 
-def _methods(base: str, wanted: list[str] | None) -> list[str]:
-    allowed = PATHS[base]
-    methods = [m.replace("_", "-") for m in wanted] if wanted else list(allowed)
-    for method in methods:
-        if method not in allowed:
-            raise DataError(f"method: expected one of {', '.join(allowed)} for the base {base}, got {method!r}")
-    return methods
+def _methods(run: TrainedRun, wanted: list[str] | None) -> list[str]:
+    allowed = methods_for(run.flow.base)
+    names = [m.replace("_", "-") for m in wanted] if wanted else list(DEMO_METHODS[run.description.base])
+    for name in names:
+        if name not in allowed:
+            raise DataError(
+                f"method: expected one of {', '.join(allowed)} for the base {run.description.base}, got {name!r}"
+            )
+    return names
 
 
 def _encode(run: TrainedRun, data: ImageSet, index: Tensor, seed: int) -> Tensor:
@@ -86,7 +90,7 @@ def interpolate_step(
     Args:
         model: A folder that `train_step` wrote.
         out: New folder.
-        methods: Of `PATHS[base]`; None for all of them.
+        methods: Names that suit the model's base; None for `DEMO_METHODS[base]`.
         pairs: How many pairs of different classes, from the model's test images.
         steps: Times, both ends included.
         seed: Decides the pairs.
@@ -99,7 +103,7 @@ def interpolate_step(
         raise DataError(f"pairs, steps: expected at least 1 pair and 2 steps, got {pairs} and {steps}")
     run = load_run(model)
     base_name = run.description.base
-    names = _methods(base_name, methods)
+    names = _methods(run, methods)
     images = run.data.load()[2] if data is None else load_images(data, size=run.description.shape[1])
     if images.shape != run.description.shape or images.levels != run.levels:
         raise DataError(
@@ -127,8 +131,8 @@ def interpolate_step(
     }
     with new_folder(out, "interpolate", record) as folder:
         for name in names:
-            path = build_path(start, end, method=name, base=run.flow.base)
-            points = path(times)
+            generator = torch.Generator().manual_seed(seed)
+            points = interpolate(start, end, method=name, base=run.flow.base, steps=steps, generator=generator)
             decoded = [quantise(run.flow.decode(part), run.levels) for part in points.split(_PAIRS_A_CHUNK)]
             np.savez(
                 folder / f"{name}.npz",
@@ -149,11 +153,11 @@ def read_interpolations(folder: Path) -> tuple[TrainedRun, dict[str, Any], list[
     record = read_record(folder, "interpolate")
     try:
         run = load_run(folder / record["settings"]["model"])
-        titles = PATHS[record["base"]]
-        methods = [(name, titles[name]) for name in record["settings"]["methods"]]
+        base, names = record["base"], record["settings"]["methods"]
+        titles = [_TITLES.get((base, name), name) for name in names]
     except (KeyError, TypeError) as error:
         raise DataError(f"{folder}: its record is damaged ({error})") from error
-    return run, record, [_read_one(folder, record["base"], name, title) for name, title in methods]
+    return run, record, [_read_one(folder, base, name, title) for name, title in zip(names, titles, strict=True)]
 
 
 def _read_one(folder: Path, base: str, name: str, title: str) -> Interpolation:

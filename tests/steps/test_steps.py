@@ -24,9 +24,12 @@ PATHS = [
     ("Gaussian", "linear"),
     ("Gaussian", "norm-corrected"),
     ("Gaussian", "slerp"),
+    ("Gaussian", "matched"),
     ("von Mises-Fisher", "slerp (geodesic)"),
+    ("von Mises-Fisher", "matched"),
     ("Dirichlet", "linear"),
     ("Dirichlet", "Fisher-Rao geodesic"),
+    ("Dirichlet", "matched"),
 ]
 
 
@@ -126,7 +129,7 @@ def test_steps_refuse_what_they_cannot_use(demo, tmp_path):
         load_run(tmp_path)
     with pytest.raises(DataError, match="expected a folder written by 'manifoldflow train', it is one of 'demo'"):
         sample_step(out, tmp_path / "x")
-    with pytest.raises(DataError, match=r"expected one of geodesic.* for the base vmf, got 'linear'"):
+    with pytest.raises(DataError, match=r"expected one of .*geodesic, matched.* for the base vmf, got 'linear'"):
         interpolate_step(models / "vmf", tmp_path / "x", methods=["linear"])
     with pytest.raises(DataError, match="fewer than 100000"):
         interpolate_step(models / "vmf", tmp_path / "x", pairs=100_000)
