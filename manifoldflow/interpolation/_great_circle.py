@@ -42,6 +42,7 @@ class GreatCircle:
         self._difference, self._sum = pair.last - pair.first, pair.first + pair.last
         vectors = [start, end]
         if not is_eager() or bool(self._wide.any()):
+            self._sum = _orthogonal(self._sum, self._difference, self._wide & ~self._cut)
             # At antipodes the sum has no direction: any tangent there will do.
             vectors += [torch.where(self._cut[..., None], any_direction(pair.first), self._sum), self._difference]
         self.vectors = torch.stack(vectors, -2)
@@ -70,3 +71,14 @@ class GreatCircle:
         unit = torch.eye(weights.shape[-1], dtype=weights.dtype, device=weights.device)
         weights = torch.where((t == 0)[..., None], unit[0], weights)
         return torch.where((t == 1)[..., None], unit[1], weights)
+
+
+def _orthogonal(vector: Tensor, axis: Tensor, rows: Tensor) -> Tensor:
+    """`vector` without its part along `axis` in some rows: rounding leaves one of eps, which counts where the sum is
+    small.
+    """
+    square = torch.where(rows, axis.square().sum(-1), 1)
+    for _ in range(2):
+        share = torch.where(rows, (vector * axis).sum(-1) / square, 0)
+        vector = vector - share[..., None] * axis
+    return vector

@@ -135,6 +135,9 @@ class AroundMean(Lift):
     def decode(self, normal: Tensor, direction: Tensor | None) -> Tensor:
         assert direction is not None
         theta = self._angle().from_normal(normal)
+        # Between nearly opposite directions, rounding turns the great circle out of the plane of directions.
+        direction = direction - (direction * self.loc).sum(-1, keepdim=True) * self.loc
+        direction = direction / torch.linalg.vector_norm(direction, dim=-1, keepdim=True)
         cosine, sine = theta.cos().to(direction.dtype), theta.sin().to(direction.dtype)
         return torch.addcmul(cosine * self.loc, sine, direction)
 

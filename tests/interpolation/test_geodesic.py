@@ -68,6 +68,8 @@ def test_from_vertex_to_vertex_of_the_simplex():
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # geomstats' matrix logarithm
+@pytest.mark.filterwarnings("ignore:logm result may be inaccurate:RuntimeWarning")  # in float32
+@pytest.mark.filterwarnings("ignore:Casting complex values:UserWarning")
 @pytest.mark.parametrize("make", ["spd", "hyperbolic", "so3"])
 def test_foreign_spaces(make):
     from geomstats.geometry.hyperboloid import Hyperboloid
@@ -123,3 +125,13 @@ def test_antipodes():
     points = Geodesic(space, start, end, cut_locus="choose")(torch.linspace(0, 1, 5))
     assert space.belongs(points).all()
     assert torch.equal(points[:, -1], end)
+
+
+@given(gap=st.floats(-6, 0), seed=st.integers(0, 1000), dtype=st.sampled_from([torch.float32, torch.float64]))
+def test_stays_on_the_sphere_next_to_antipodes(gap, seed, dtype):
+    rng = torch.Generator().manual_seed(seed)
+    space = Hypersphere(2)
+    start = space.random_point(8, generator=rng, dtype=dtype)
+    end = space.projection(10**gap * torch.randn(8, 3, generator=rng, dtype=dtype) - start)
+    norm = Geodesic(space, start, end, cut_locus="choose")(torch.linspace(0, 1, 9, dtype=dtype)).norm(dim=-1)
+    assert (norm - 1).abs().max() <= 16 * torch.finfo(dtype).eps

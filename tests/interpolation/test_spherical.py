@@ -47,7 +47,8 @@ def test_values_against_mpmath(angle, norms, dtype):
     wanted = torch.tensor([exact_slerp(start, end, s) for s in t.tolist()], dtype=torch.float64)
     found = Slerp(start, end)(t).double()
     eps = torch.finfo(dtype).eps
-    # Near antipodes the inputs' rounding itself moves the circle by eps / (pi - angle); from rounded inputs it does not.
+    # Near antipodes the inputs' rounding itself moves the circle by eps / (pi - angle); from rounded inputs it does
+    # not.
     error = (found - wanted).norm(dim=-1) / wanted.norm(dim=-1)
     assert error.max() <= 16 * eps * max(1, 1 / (math.pi - angle))
 
@@ -67,7 +68,9 @@ def test_norms_are_interpolated_and_speed_is_even(seed, dtype):
 
 
 def test_every_sample_has_its_own_angle():
-    """One angle for the flattened batch, as some pipelines compute it, would change a pair's path with its neighbours."""
+    """One angle for the flattened batch, as some pipelines compute it, would change a pair's path with its
+    neighbours.
+    """
     start, end = torch.randn(5, 4, 8, 8), torch.randn(5, 4, 8, 8)
     t = torch.linspace(0, 1, 5)
     together = Slerp(start, end, event_dim=3)(t)
