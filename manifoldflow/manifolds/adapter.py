@@ -40,23 +40,23 @@ class BroadcastingMetric:
 
     def exp(self, tangent_vec: Tensor, base_point: Tensor) -> Tensor:
         """Point `(*batch, *shape)` reached from `base_point`."""
-        return self._call(self.metric.exp, tangent_vec, base_point)
+        return self._vectors(self.metric.exp, tangent_vec, base_point)
 
     def log(self, point: Tensor, base_point: Tensor, *, cut_locus: str = "raise") -> Tensor:
         """Initial velocity `(*batch, *shape)`; foreign metrics know no cut locus, so `cut_locus` changes nothing."""
-        return self._call(self.metric.log, point, base_point)
+        return self._vectors(self.metric.log, point, base_point)
 
     def dist(self, point_a: Tensor, point_b: Tensor) -> Tensor:
         """Distance `(*batch,)`."""
-        return self._call(self.metric.dist, point_a, point_b)
+        return self._numbers(self.metric.dist, point_a, point_b)
 
     def squared_dist(self, point_a: Tensor, point_b: Tensor) -> Tensor:
         """Squared distance `(*batch,)`."""
-        return self._call(self.metric.squared_dist, point_a, point_b)
+        return self._numbers(self.metric.squared_dist, point_a, point_b)
 
     def inner_product(self, tangent_vec_a: Tensor, tangent_vec_b: Tensor, base_point: Tensor) -> Tensor:
         """Inner product `(*batch,)` of tangent vectors at `base_point`."""
-        return self._call(self.metric.inner_product, tangent_vec_a, tangent_vec_b, base_point)
+        return self._numbers(self.metric.inner_product, tangent_vec_a, tangent_vec_b, base_point)
 
     def squared_norm(self, vector: Tensor, base_point: Tensor) -> Tensor:
         """Squared norm `(*batch,)`."""
@@ -78,7 +78,7 @@ class BroadcastingMetric:
         if direction is None:
             assert end_point is not None
             direction = self.log(end_point, base_point)
-        return self._call(self.metric.parallel_transport, tangent_vec, base_point, direction)
+        return self._vectors(self.metric.parallel_transport, tangent_vec, base_point, direction)
 
     def geodesic(
         self,
@@ -99,11 +99,16 @@ class BroadcastingMetric:
 
         return path
 
-    def _call(self, function: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
+    def _vectors(self, function: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
+        return self._call(function, self._shape, arguments)
+
+    def _numbers(self, function: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
+        return self._call(function, (), arguments)
+
+    def _call(self, function: Callable[..., Tensor], tail: tuple[int, ...], arguments: tuple[Tensor, ...]) -> Tensor:
         ndim = len(self._shape)
         batch = torch.broadcast_shapes(*(a.shape[: a.ndim - ndim] for a in arguments))
+        if batch.numel() == 0:  # which geomstats does not take
+            return arguments[0].new_empty(batch + tail)
         flat = [a.expand(batch + self._shape).reshape(-1, *self._shape) for a in arguments]
-        result = torch.as_tensor(function(*flat))
-        # geomstats drops a batch dimension of one here and there
-        tail = result.shape[1:] if len(flat[0]) != 1 or result.shape[:1] == (1,) else result.shape
-        return result.reshape(batch + tail).to(arguments[0])
+        return torch.as_tensor(function(*flat)).reshape(batch + tail).to(arguments[0])

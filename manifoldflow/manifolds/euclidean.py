@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .._geomstats import EuclideanMetric, GeomstatsEuclidean
-from .metric import TorchMetric, one_of
+from .._geomstats import EuclideanMetric, GeomstatsEuclidean, Manifold, RiemannianMetric
+from .metric import TorchMetric, identity_matrix, one_of
 from .space import Space, check_dim
 
 __all__ = ["Euclidean", "FlatCoordinates", "FlatMetric"]
@@ -14,6 +14,13 @@ __all__ = ["Euclidean", "FlatCoordinates", "FlatMetric"]
 
 class FlatMetric(TorchMetric, EuclideanMetric):
     """The Euclidean metric: straight lines."""
+
+    def __init__(self, space: Manifold) -> None:
+        RiemannianMetric.__init__(self, space)  # EuclideanMetric's stores an n x n matrix: 40 GB for n = 100,000
+
+    def metric_matrix(self, base_point: Tensor | None = None) -> Tensor:
+        """The identity, shape `(*batch, n, n)`."""
+        return identity_matrix(self._space.shape[0], base_point)
 
     def exp(self, tangent_vec: Tensor, base_point: Tensor) -> Tensor:
         """base_point + tangent_vec."""

@@ -135,6 +135,7 @@ class FisherRaoMetric(TorchMetric):
 
 def _chords(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
     """Difference sqrt q - sqrt p and sum of the roots."""
+    p, q = _constant_zeros(p), _constant_zeros(q)
     s = safe_sqrt(p) + safe_sqrt(q)
     return (q - p) / torch.where(s == 0, 1.0, s), s
 
@@ -149,6 +150,11 @@ def _slerp(p: Tensor, q: Tensor, t: Tensor) -> Tensor:
     d, s = (part.unsqueeze(-2) for part in _chords(p, q))
     b, a, _ = sphere_kernels.slerp_coefficients(d, s, t.unsqueeze(-1))
     return combine(a, s, b, d)
+
+
+def _constant_zeros(p: Tensor) -> Tensor:
+    """The same values, with derivative 0 in zero coordinates."""
+    return torch.where(p == 0, 0.0, p)
 
 
 def _to_sphere(u: Tensor, root: Tensor) -> Tensor:

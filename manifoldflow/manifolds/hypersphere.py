@@ -9,7 +9,8 @@ from torch import Tensor
 
 from .._geomstats import GeomstatsHypersphere, HypersphereMetric
 from . import sphere_kernels
-from .metric import TorchMetric, as_times, one_of, refuse_cut
+from .euclidean import Euclidean
+from .metric import TorchMetric, as_times, identity_matrix, one_of, refuse_cut
 from .rows import safe_sqrt
 from .space import Space, check_dim
 
@@ -23,8 +24,12 @@ class SphereMetric(TorchMetric, HypersphereMetric):
     antipodes; for a geodesic or log chosen at antipodes, 0.
     """
 
+    def metric_matrix(self, base_point: Tensor | None = None) -> Tensor:
+        """The identity, shape `(*batch, n, n)`, in the n ambient coordinates."""
+        return identity_matrix(self._space.dim + 1, base_point)
+
     def exp(self, tangent_vec: Tensor, base_point: Tensor) -> Tensor:
-        """Point `(*batch, n)` reached from `base_point`, of unit norm; `tangent_vec` is first made tangent."""
+        """Point `(*batch, n)` reached from `base_point`, of unit norm whatever that of `base_point`."""
         return sphere_kernels.exp(tangent_vec, base_point)
 
     def log_and_cut(self, point: Tensor, base_point: Tensor) -> tuple[Tensor, Tensor]:
@@ -45,8 +50,7 @@ class SphereMetric(TorchMetric, HypersphereMetric):
 
     def _geodesic_to(self, start: Tensor, end: Tensor, cut_locus: str) -> Callable[[Any], Tensor]:
         # Antipodes are refused here, once, as in the other metrics, not at the first call of the path.
-        s = (start + end).detach()
-        refuse_cut((s * s).sum(-1) <= (4 * torch.finfo(s.dtype).eps) ** 2, cut_locus, "end_point")
+        refuse_cut(sphere_kernels.antipodal(start, end), cut_locus, "end_point")
         return lambda t: sphere_kernels.slerp(start, end, as_times(t, start))[0]
 
     def parallel_transport(
@@ -97,6 +101,9 @@ class Hypersphere(Space, GeomstatsHypersphere):
     def default_metric() -> type[SphereMetric]:
         """The round metric."""
         return SphereMetric
+
+    def _define_embedding_space(self) -> Euclidean:
+        return Euclidean(self.dim + 1)
 
     def off(self, point: Tensor) -> Tensor:
         """Distance of the norm from 1."""

@@ -123,6 +123,14 @@ class TorchMetric(RiemannianMetric):
         return value if base_point is None else base_point.new_full(base_point.shape[:-1], value)
 
 
+def identity_matrix(n: int, base_point: Tensor | None) -> Tensor:
+    """Identity matrices `(*batch, n, n)` for points `(*batch, n)`."""
+    if base_point is None:
+        return torch.eye(n)
+    eye = torch.eye(n, dtype=base_point.dtype, device=base_point.device)
+    return eye.expand(*base_point.shape, n)
+
+
 def one_of(function: str, **options: Any) -> None:
     """Raise unless exactly one of the named options is given."""
     given = [name for name, value in options.items() if value is not None]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .._geomstats import Manifold
 from .adapter import broadcasting
-from .metric import TorchMetric
+from .metric import TorchMetric, one_of
 from .space import Space, tolerance
 
 __all__ = ["Product", "ProductMetric"]
@@ -65,12 +65,12 @@ class ProductMetric(TorchMetric):
         end_point: Tensor | None = None,
     ) -> Tensor:
         """Factor by factor, shape `(*batch, n)`."""
-        if direction is not None and end_point is None:
+        one_of("parallel_transport", direction=direction, end_point=end_point)
+        if end_point is None:
+            assert direction is not None
             return self._join("parallel_transport", tangent_vec, base_point, direction)
-        ends = end_point if end_point is not None else direction
-        assert ends is not None
-        parts = [m.parallel_transport(u, x, end_point=y) for m, u, x, y in self._blocks(tangent_vec, base_point, ends)]
-        return self.space.join(parts)
+        blocks = self._blocks(tangent_vec, base_point, end_point)
+        return self.space.join([m.parallel_transport(u, x, end_point=y) for m, u, x, y in blocks])
 
     def injectivity_radius(self, base_point: Tensor | None = None) -> Any:
         """Least of the factors', each times the root of its weight."""

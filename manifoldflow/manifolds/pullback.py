@@ -35,9 +35,7 @@ class PullbackMetric(TorchMetric):
 
     def push(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
         """f(x) and df_x(u), for x and u of broadcastable shapes `(*batch, k)`."""
-        x, u = torch.broadcast_tensors(x, u)
-        value, derivative = jvp(self.space.map, (x,), (u,))[:2]
-        return value, derivative
+        return _push(self.space.map, x, u)
 
     def inner_product(self, tangent_vec_a: Tensor, tangent_vec_b: Tensor, base_point: Tensor) -> Tensor:  # type: ignore[override]
         """Inner product `(*batch,)` of df a and df b in the target."""
@@ -119,8 +117,14 @@ class DiffeomorphicMetric(PullbackMetric):
         return self._pull(end, self.target.parallel_transport(u, y, end_point=end))
 
     def _pull(self, y: Tensor, v: Tensor) -> Tensor:
-        y, v = torch.broadcast_tensors(y, v)
-        return jvp(self.space.inverse, (y,), (v,))[1]
+        return _push(self.space.inverse, y, v)[1]
+
+
+def _push(map: Map, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """map(x) and its derivative along u."""
+    x, u = (a.contiguous() for a in torch.broadcast_tensors(x, u))  # dual numbers cannot share memory
+    value, derivative = jvp(map, (x,), (u,))[:2]
+    return value, derivative
 
 
 def _load_forward_mode() -> None:

@@ -11,23 +11,37 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .tracing import is_recorded
+from .tracing import is_eager, is_recorded
 
-__all__ = ["combine", "dot", "in_blocks", "safe_sqrt"]
+__all__ = ["add_product", "combine", "dot", "in_blocks", "safe_sqrt"]
 
-_BLOCK = 1 << 18  # elements of one array in one block: 1 MiB in float32
+_BLOCK = 1 << 19  # elements of one array in one block: 2 MiB in float32
+_WHOLE = 1 << 21  # up to here a last-level cache holds the temporaries, and one block is fastest
+_SHORT = 64  # coordinates
 
 Kernel = Callable[..., tuple[Tensor, ...]]
 
 
 def dot(x: Tensor, y: Tensor) -> Tensor:
     """Row inner products, shape `(*batch, 1)`: a product and a pairwise sum, accurate to a few ulp."""
-    return (x * y).sum(-1, keepdim=True)
+    product = x * y
+    if product.shape[-1] <= _SHORT and product.device.type == "cpu" and not is_recorded(product):
+        # torch sums short rows slowly; a matrix-vector product is as accurate at this length
+        return product @ product.new_ones(product.shape[-1], 1)
+    return product.sum(-1, keepdim=True)
 
 
 def combine(a: Tensor, x: Tensor, b: Tensor, y: Tensor) -> Tensor:
     """a x + b y with row coefficients a, b, in two passes and one allocation."""
-    return (x * a).addcmul_(y, b)
+    return add_product(x * a, y, b)
+
+
+def add_product(own: Tensor, x: Tensor, a: Tensor) -> Tensor:
+    """own + a x, written over `own`, a result of the caller's, where that is possible."""
+    # vmap has no rule for the operation in place, and broadcasting may enlarge the result
+    if is_eager() and torch.broadcast_shapes(x.shape, a.shape, own.shape) == own.shape:
+        return own.addcmul_(x, a)
+    return own + x * a
 
 
 def safe_sqrt(x: Tensor) -> Tensor:
@@ -44,7 +58,7 @@ def in_blocks(kernel: Kernel, *arrays: Tensor) -> tuple[Tensor, ...]:
             begin with the arrays' broadcast leading dimensions.
         arrays: Tensors `(*batch, n)` with broadcastable leading dimensions.
     """
-    if max(a.numel() for a in arrays) < _BLOCK or is_recorded(*arrays):
+    if max(a.numel() for a in arrays) < _WHOLE or is_recorded(*arrays):
         return kernel(*arrays)
     batch = torch.broadcast_shapes(*(a.shape[:-1] for a in arrays))
     if all(a.shape[:-1] == batch and a.is_contiguous() for a in arrays):

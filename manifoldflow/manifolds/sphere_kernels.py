@@ -23,26 +23,22 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .rows import combine, dot, in_blocks, safe_sqrt
+from .rows import add_product, combine, dot, in_blocks, safe_sqrt
 from .scalars import arctan_ratio, cos_sinc
 from .tracing import is_eager, is_recorded
 
-__all__ = ["angle", "any_direction", "exp", "log", "slerp", "transport_along", "transport_to"]
+__all__ = ["angle", "antipodal", "any_direction", "exp", "log", "slerp", "transport_along", "transport_to"]
 
 
 def angle(x: Tensor, y: Tensor) -> Tensor:
     """Angle 2 arctan2(|y - x|, |x + y|), shape `(*batch,)`; derivative 0 at 0 and pi, where none exists."""
-    return in_blocks(_angle, x, y)[0]
-
-
-def _angle(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
     return _screened(
-        0.5,
-        lambda cos, x, y: (cos.clamp(-1, 1).acos().squeeze(-1),),
+        0.7,
+        lambda cos, x, y: (cos.acos().squeeze(-1),),
         lambda x, y: (angle_of(y - x, x + y).squeeze(-1),),
         x,
         y,
-    )
+    )[0]
 
 
 def angle_of(d: Tensor, s: Tensor) -> Tensor:
@@ -64,22 +60,19 @@ def squared_angle_of(d: Tensor, s: Tensor) -> Tensor:
 
 
 def exp(v: Tensor, x: Tensor) -> Tensor:
-    """Point reached from x along v, of unit norm whatever the norm of x; v is first made tangent."""
+    """Point reached from x along the tangent vector v, of unit norm whatever the norm of x."""
     return in_blocks(lambda v, x: (_exp(v, x),), v, x)[0]
 
 
 def _exp(v: Tensor, x: Tensor) -> Tensor:
-    xx, vx = dot(x, x), dot(v, x)
-    normal = vx / xx
-    q = (dot(v, v) - vx * normal).clamp_min(0.0)
-    cos, sinc = cos_sinc(q)
-    scale = (cos.square() * xx + sinc.square() * q).rsqrt()
-    return combine((cos - sinc * normal) * scale, x, sinc * scale, v)
+    cos, sinc = cos_sinc(dot(v, v))
+    point = combine(cos, x, sinc, v)
+    return point * dot(point, point).rsqrt()
 
 
 def log(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Tangent vector at x that reaches y, and the mask of antipodes."""
-    vector, cut = in_blocks(lambda x, y: _screened(0.9, _log_between, _log, x, y), x, y)
+    vector, cut = _screened(0.9, _log_between, _log, x, y)
     return vector, cut
 
 
@@ -97,19 +90,30 @@ def _log(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 def log_coefficients(d: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """T and T rho of log_x(y) = T d + T rho s, and the mask of antipodes; shapes `(*batch, 1)`."""
     pp, ss = dot(d, d), dot(s, s)
-    cut = ss <= (4 * torch.finfo(ss.dtype).eps) ** 2
+    cut = _is_cut(ss)
     rho = pp / torch.where(cut, 1.0, ss)
     ratio = arctan_ratio(rho)
     return ratio, ratio * rho, cut
 
 
+def antipodal(x: Tensor, y: Tensor) -> Tensor:
+    """Mask `(*batch,)` of the pairs without a unique geodesic."""
+
+    def kernel(x: Tensor, y: Tensor) -> tuple[Tensor]:
+        s = x + y
+        return (_is_cut(dot(s, s)).squeeze(-1),)
+
+    return in_blocks(kernel, x.detach(), y.detach())[0]
+
+
+def _is_cut(ss: Tensor) -> Tensor:
+    return ss <= (4 * torch.finfo(ss.dtype).eps) ** 2
+
+
 def slerp(x: Tensor, y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """Points `(*batch, m, n)` of the geodesic from x (t = 0) to y (t = 1) at times `(m,)`, and the mask."""
 
-    def kernel(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
-        return _screened(0.9, lambda c, x, y: _slerp_between(c, x, y, t), lambda x, y: _slerp(x, y, t), x, y)
-
-    points, cut = in_blocks(kernel, x, y)
+    points, cut = _screened(0.9, lambda c, x, y: _slerp_between(c, x, y, t), lambda x, y: _slerp(x, y, t), x, y)
     return points, cut
 
 
@@ -135,7 +139,7 @@ def _slerp(x: Tensor, y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
 def slerp_coefficients(d: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """b, a of geodesic(t) = b d + a s, shapes `(*batch, m, 1)`, and the mask, `(*batch, 1, 1)`."""
     pp, ss = dot(d, d), dot(s, s)
-    cut = ss <= (4 * torch.finfo(ss.dtype).eps) ** 2
+    cut = _is_cut(ss)
     ss = torch.where(cut, 1.0, ss)
     rho = pp / ss
     ratio = arctan_ratio(rho)
@@ -158,7 +162,7 @@ def transport_to(u: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 def _transport_to(u: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     s = x + y
     ss = dot(s, s)
-    cut = ss <= (4 * torch.finfo(ss.dtype).eps) ** 2
+    cut = _is_cut(ss)
     moved = torch.addcmul(u, s, -2 * dot(s, u) / torch.where(cut, 1.0, ss))
 
     def around() -> Tensor:
@@ -178,7 +182,7 @@ def _transport_along(u: Tensor, x: Tensor, v: Tensor) -> Tensor:
     _, sinc = cos_sinc(q)
     _, half = cos_sinc(q / 4)
     # (1 - cos r) / r^2 = sinc(r / 2)^2 / 2, free of cancellation
-    return torch.addcmul(u, x, -uv * sinc).addcmul_(v, -0.5 * uv * half.square())
+    return add_product(torch.addcmul(u, x, -uv * sinc), v, -0.5 * uv * half.square())
 
 
 def any_direction(x: Tensor) -> Tensor:
@@ -201,17 +205,24 @@ def _screened(
     On the unit sphere and far from 0 and pi, functions of the cosine are as accurate, and cost one pass over the
     coordinates instead of four. Choosing by row needs values, so that recorded executions skip it.
     """
-    if x.shape != y.shape or x.ndim != 2 or is_recorded(x, y):
-        return everywhere(x, y)
-    cos = dot(x, y)
-    rows = (cos.abs() <= limit).logical_not_().squeeze(-1).nonzero().squeeze(-1)  # a NaN is not between
-    if 2 * len(rows) > len(x):
-        return everywhere(x, y)
-    results = between(cos, x, y)
+    if x.shape != y.shape or is_recorded(x, y):
+        return in_blocks(everywhere, x, y)
+
+    def block(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        cos = dot(x, y)
+        risky = cos.squeeze(-1).abs() > limit  # NaN is not, and stays NaN
+        if 2 * int(risky.count_nonzero()) > len(x):
+            return *everywhere(x, y), torch.zeros_like(risky)
+        return *between(cos, x, y), risky
+
+    batch = x.shape[:-1]
+    x, y = x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1])
+    *results, risky = in_blocks(block, x, y)
+    rows = risky.nonzero().squeeze(-1)
     if len(rows):
-        for result, repaired in zip(results, everywhere(x[rows], y[rows])):
+        for result, repaired in zip(results, in_blocks(everywhere, x[rows], y[rows])):
             result[rows] = repaired
-    return results
+    return tuple(r.reshape(batch + r.shape[1:]) for r in results)
 
 
 def _never(cos: Tensor) -> Tensor:
