@@ -168,13 +168,31 @@ def interpolate(
     data: Annotated[
         str | None, typer.Option(help="Take the pairs from this data instead of the model's test images.")
     ] = None,
+    gif: Annotated[bool, typer.Option("--gif", help="Also write an animation of each method.")] = False,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Also a sheet of so many random paths between the first pair, by each bridge.")
+    ] = 0,
+    grid: Annotated[
+        int, typer.Option(min=0, help="Also a grid of so many images a side between the first two pairs' ends.")
+    ] = 0,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Interpolate between held-out images: one .npz with points and images, and one .png, a method."""
+    """Interpolate between held-out images: for each method one .npz with points and images, and one .png."""
     from .steps import interpolate_step
 
-    record = interpolate_step(model, out, methods=method, pairs=pairs, steps=steps, seed=seed, data=data)
+    record = interpolate_step(
+        model,
+        out,
+        methods=method,
+        pairs=pairs,
+        steps=steps,
+        seed=seed,
+        data=data,
+        animate=gif,
+        samples=samples,
+        grid_side=grid,
+    )
     _say(quiet)(f"{pairs} pairs by {', '.join(record['settings']['methods'])}: {out}")
 
 

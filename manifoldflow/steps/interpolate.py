@@ -12,7 +12,8 @@ from ..data import ImageSet, dequantise, hashed_uniform, load_images, quantise
 from ..errors import DataError
 from ..evaluation import choose_pairs
 from ..files import new_folder
-from ..interpolation import interpolate, methods_for
+from ..interpolation import METHODS, interpolate, methods_for
+from .pictures import save_animation, save_grid, save_sheet, save_strips
 from .record import read_record, relative_to, versions
 from .train import TrainedRun, load_run
 
@@ -84,8 +85,11 @@ def interpolate_step(
     steps: int = 11,
     seed: int = 0,
     data: str | None = None,
+    animate: bool = False,
+    samples: int = 0,
+    grid_side: int = 0,
 ) -> dict[str, Any]:
-    """Write <method>.npz with `points`, `images` and `times` for each method; return the record.
+    """Write <method>.npz (`points`, `images`, `times`) and <method>.png for each method; return the record.
 
     Args:
         model: A folder that `train_step` wrote.
@@ -95,15 +99,24 @@ def interpolate_step(
         steps: Times, both ends included.
         seed: Decides the pairs.
         data: Take the pairs from other data of the same shape and levels instead.
+        animate: Also write <method>.gif.
+        samples: Also draw so many paths between the first pair by each random method, <method>-sheet.png.
+        grid_side: Also write grid.png, so many images a side between the ends of the first two pairs.
 
     Raises:
-        DataError: Not a model; a method that does not suit its base; too few images.
+        ValueError, DataError: Not a model; a method that does not suit its base; too few images; `samples` without a
+            random method.
     """
     if pairs < 1 or steps < 2:
         raise DataError(f"pairs, steps: expected at least 1 pair and 2 steps, got {pairs} and {steps}")
     run = load_run(model)
     base_name = run.description.base
     names = _methods(run, methods)
+    random = [name for name in names if METHODS[name].random]
+    if samples and not random:
+        raise DataError(f"samples: none of {', '.join(names)} draws random paths; add a bridge or leave it out")
+    if grid_side and (grid_side < 2 or pairs < 2):
+        raise DataError(f"grid: expected at least 2 images a side and 2 pairs, got {grid_side} and {pairs}")
     images = run.data.load()[2] if data is None else load_images(data, size=run.description.shape[1])
     if images.shape != run.description.shape or images.levels != run.levels:
         raise DataError(
@@ -133,13 +146,27 @@ def interpolate_step(
         for name in names:
             generator = torch.Generator().manual_seed(seed)
             points = interpolate(start, end, method=name, base=run.flow.base, steps=steps, generator=generator)
-            decoded = [quantise(run.flow.decode(part), run.levels) for part in points.split(_PAIRS_A_CHUNK)]
-            np.savez(
-                folder / f"{name}.npz",
-                points=points.numpy(),
-                images=torch.cat(decoded).numpy(),
-                times=times.numpy(),
+            parts = [quantise(run.flow.decode(part), run.levels) for part in points.split(_PAIRS_A_CHUNK)]
+            decoded = torch.cat(parts)
+            np.savez(folder / f"{name}.npz", points=points.numpy(), images=decoded.numpy(), times=times.numpy())
+            save_strips(folder / f"{name}.png", decoded, run.levels)
+            if animate:
+                save_animation(folder / f"{name}.gif", decoded, run.levels)
+        for name in random if samples else ():
+            save_sheet(
+                folder / f"{name}-sheet.png",
+                run.flow,
+                start[0],
+                end[0],
+                method=name,
+                samples=samples,
+                steps=steps,
+                levels=run.levels,
+                seed=seed,
             )
+        if grid_side:
+            corners = torch.stack([start[0], end[0], start[1], end[1]])
+            save_grid(folder / "grid.png", run.flow, corners, side=grid_side, levels=run.levels)
     return {"command": "interpolate", **record}
 
 

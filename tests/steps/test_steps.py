@@ -180,3 +180,22 @@ def test_own_data_without_labels_trains_but_is_not_paired(tmp_path):
     ]
     with pytest.raises(DataError, match="needs labels, and the data has none"):
         interpolate_step(tmp_path / "model", tmp_path / "paths", pairs=3)
+
+
+def test_pictures_of_random_paths_grids_and_animations(demo, tmp_path):
+    out, _ = demo
+    model = out / "models" / "gaussian"
+    options = {"pairs": 4, "steps": 5, "animate": True, "samples": 3, "grid_side": 4}
+    interpolate_step(model, tmp_path / "a", methods=["slerp", "bridge"], **options)
+    names = {path.name for path in (tmp_path / "a").iterdir()}
+    assert {"slerp.png", "slerp.gif", "slerp.npz", "bridge.png", "bridge-sheet.png", "grid.png"} <= names
+    assert "slerp-sheet.png" not in names
+    with Image.open(tmp_path / "a" / "slerp.gif") as animation:
+        assert animation.n_frames == 8  # there and back
+    interpolate_step(model, tmp_path / "b", methods=["bridge"], pairs=4, steps=5)
+    a, b = (np.load(tmp_path / name / "bridge.npz")["points"] for name in "ab")
+    assert np.array_equal(a, b), "random paths are functions of the seed"
+    with pytest.raises(DataError, match="samples: none of slerp draws random paths"):
+        interpolate_step(model, tmp_path / "c", methods=["slerp"], samples=3)
+    with pytest.raises(DataError, match="grid: expected at least 2 images a side"):
+        interpolate_step(model, tmp_path / "c", grid_side=1)

@@ -1,0 +1,28 @@
+"""What the package promises as a whole: public names exist, imports are light, errors are ValueErrors."""
+
+import subprocess
+import sys
+
+import manifoldflow as mf
+
+EXTRAS = ("lightning", "matplotlib", "zuko", "torchmetrics", "typer", "rich", "mlxtend", "PIL", "safetensors")
+
+
+def test_public_names_exist():
+    for name in mf.__all__:
+        assert hasattr(mf, name), name
+    for room in (mf.charts, mf.data, mf.distributions, mf.flows, mf.interpolation, mf.manifolds, mf.realism):
+        assert room.__all__
+        for name in room.__all__:
+            assert getattr(room, name).__doc__, name
+
+
+def test_errors_are_value_errors():
+    for name in mf.errors.__all__:
+        assert issubclass(getattr(mf.errors, name), ValueError)
+
+
+def test_import_brings_no_extras():
+    code = f"import sys, manifoldflow; print([m for m in {EXTRAS!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
