@@ -43,8 +43,9 @@ class _Point:
 
 def _horner(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
     value = torch.full_like(x, coefficients[-1])
+    in_place = not torch.is_grad_enabled()
     for coefficient in reversed(coefficients[:-1]):
-        value = value * x + coefficient
+        value = value.mul_(x).add_(coefficient) if in_place else value * x + coefficient
     return value
 
 
