@@ -45,9 +45,9 @@ class Row:
         return asdict(self)
 
 
-def floor_row(space: FeatureSpace, test: ImageSet, count: int) -> Row:
-    """Real test images against the reference: the least that any row of `count` images can reach."""
-    d = space.distance(test.images[:count].float() / (test.levels - 1))
+def floor_row(space: FeatureSpace, real: ImageSet) -> Row:
+    """Real images against the reference: what perfect samples would reach, but no bound, since means can lie nearer."""
+    d = space.distance(real.images.float() / (real.levels - 1))
     return Row("real images", "test v. training", "", d.count, None, d.frechet, d.kernel, d.kernel_sd, None)
 
 

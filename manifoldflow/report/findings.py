@@ -4,6 +4,8 @@ from typing import Any
 
 __all__ = ["findings"]
 
+_FAR = 2
+
 
 def _name(row: dict[str, Any]) -> str:
     return f"{row['base']} with {row['path']}"
@@ -20,17 +22,17 @@ def findings(result: dict[str, Any]) -> list[str]:
     ]
     middle = [r for r in result["rows"] if r["time"] == "0.5"]
     off = sorted(middle, key=lambda r: -abs(r["z_score"]))
-    far = [r for r in off if abs(r["z_score"]) >= 3]
+    far = [r for r in off if abs(r["z_score"]) >= _FAR]
     if far:
         statements.append(
-            "Halfway, these paths run 3 or more standard deviations away from the base's typical log-density: "
+            f"Halfway, these paths run {_FAR} or more standard deviations away from the base's typical log-density: "
             + "; ".join(f"{_name(r)} ({r['z_score']:+.1f})" for r in far)
             + "."
         )
-    near = [r for r in off if abs(r["z_score"]) < 3]
+    near = [r for r in off if abs(r["z_score"]) < _FAR]
     if near:
         statements.append(
-            "Halfway, these stay within 3: " + "; ".join(f"{_name(r)} ({r['z_score']:+.1f})" for r in near) + "."
+            f"Halfway, these stay within {_FAR}: " + "; ".join(f"{_name(r)} ({r['z_score']:+.1f})" for r in near) + "."
         )
     floor = next(r for r in result["rows"] if r["base"] == "real images")["frechet"]
     every = sorted((r for r in result["rows"] if r["time"] == "all"), key=lambda r: r["frechet"])

@@ -9,15 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import quantise
 from ..errors import DataError
 from ..evaluation import FeatureSpace, Profile, evaluate_path, floor_row, path_profile, sample_row
 from ..files import new_folder, write_json, write_text
 from ..flows import BASES
 from ..training import train_classifier
-from .interpolate import Interpolation, read_interpolations
+from .interpolate import Interpolation, pair_source, read_interpolations
 from .record import relative_to, versions
-from .train import TrainedRun
+from .train import TrainedRun, seeded_samples
 
 __all__ = ["evaluate_step", "rows_to_csv"]
 
@@ -79,13 +78,17 @@ def evaluate_step(folders: list[Path], out: Path, *, seed: int = 0) -> dict[str,
         raise DataError("interpolations: expected at least one folder, got none")
     read = [read_interpolations(Path(folder)) for folder in folders]
     _check_comparable(read)
-    train, _, test = read[0][0].data.load()
-    count = len(read[0][1]["pair_index"])
-    if not 64 <= count <= len(test):
+    run, record, _ = read[0]
+    train, _, test = run.data.load()
+    real = pair_source(run, record["settings"]["data"])
+    starts = torch.tensor(record["pair_index"])[:, 0]
+    count = len(starts)
+    if count < 64:
         raise DataError(
-            f"interpolations: distances need at least 64 pairs and at most the {len(test)} test images, got {count}"
+            f"interpolations: distances need at least 64 pairs, got {count}; interpolate again with more --pairs"
         )
-    record: dict[str, Any] = {
+    pair_labels = record["pair_labels"][:_SHOWN_PAIRS]
+    record = {
         "settings": {"interpolations": [relative_to(Path(f), out) for f in folders], "seed": seed},
         "versions": versions(),
     }
@@ -93,14 +96,13 @@ def evaluate_step(folders: list[Path], out: Path, *, seed: int = 0) -> dict[str,
         with torch.enable_grad():
             classifier, accuracy = train_classifier(train, test, seed=seed, folder=folder)
         space = FeatureSpace(classifier, train.images.float() / (train.levels - 1), seed=seed)
-        rows = [floor_row(space, test, count)]
+        rows = [floor_row(space, real.select(starts))]
         profiles: list[dict[str, Any]] = []
         models: list[dict[str, Any]] = []
         arrays: dict[str, np.ndarray] = {}
         for run, _, interpolations in read:
             base = BASES[run.description.base].title
-            torch.manual_seed(seed)
-            samples = quantise(run.flow.sample((count,)), run.levels)
+            samples = seeded_samples(run, count, seed)
             rows.append(sample_row(space, samples, base=base, levels=run.levels))
             arrays[f"samples/{run.description.base}"] = samples[:_SHOWN_SAMPLES].numpy()
             models.append({"base": base, "name": run.description.base, **run.record})
@@ -124,7 +126,7 @@ def evaluate_step(folders: list[Path], out: Path, *, seed: int = 0) -> dict[str,
             "data": {"name": test.name, "shape": list(test.shape), "levels": test.levels},
             "classifier": {"features": space.reference.shape[1], "accuracy": accuracy},
             "reference_images": len(train),
-            "pair_labels": read[0][1]["pair_labels"][:_SHOWN_PAIRS],
+            "pair_labels": pair_labels,
             "models": models,
             "profiles": profiles,
             "rows": [row.to_json() for row in rows],

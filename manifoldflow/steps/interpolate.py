@@ -15,9 +15,9 @@ from ..files import new_folder
 from ..interpolation import METHODS, interpolate, methods_for
 from .pictures import save_animation, save_grid, save_sheet, save_strips
 from .record import read_record, relative_to, versions
-from .train import TrainedRun, load_run
+from .train import DataChoice, TrainedRun, load_run
 
-__all__ = ["DEMO_METHODS", "Interpolation", "interpolate_step", "read_interpolations"]
+__all__ = ["DEMO_METHODS", "Interpolation", "interpolate_step", "pair_source", "read_interpolations"]
 
 DEMO_METHODS: dict[str, tuple[str, ...]] = {
     "gaussian": ("linear", "norm-corrected", "slerp", "matched"),
@@ -75,6 +75,21 @@ def _encode(run: TrainedRun, data: ImageSet, index: Tensor, seed: int) -> Tensor
     return torch.cat(parts)
 
 
+def pair_source(run: TrainedRun, data: str | None) -> ImageSet:
+    """The images that pairs are taken from: other data, or the model's own test images.
+
+    Raises:
+        DataError: They have another shape or other levels than the model.
+    """
+    images = run.data.load()[2] if data is None else load_images(data, size=run.description.shape[1])
+    if images.shape != run.description.shape or images.levels != run.levels:
+        raise DataError(
+            f"data: expected images {run.description.shape} with {run.levels} levels as the model has, "
+            f"got {images.shape} with {images.levels}"
+        )
+    return images
+
+
 @torch.no_grad()
 def interpolate_step(
     model: Path,
@@ -117,12 +132,9 @@ def interpolate_step(
         raise DataError(f"samples: none of {', '.join(names)} draws random paths; add a bridge or leave it out")
     if grid_side and (grid_side < 2 or pairs < 2):
         raise DataError(f"grid: expected at least 2 images a side and 2 pairs, got {grid_side} and {pairs}")
-    images = run.data.load()[2] if data is None else load_images(data, size=run.description.shape[1])
-    if images.shape != run.description.shape or images.levels != run.levels:
-        raise DataError(
-            f"data: expected images {run.description.shape} with {run.levels} levels as the model has, "
-            f"got {images.shape} with {images.levels}"
-        )
+    if data is not None:
+        data = DataChoice(data).resolved().source
+    images = pair_source(run, data)
     index = choose_pairs(images, pairs, seed=seed)
     start, end = (_encode(run, images, column, seed) for column in index.unbind(1))
     times = torch.linspace(0, 1, steps, dtype=start.dtype)
@@ -130,7 +142,7 @@ def interpolate_step(
     record: dict[str, Any] = {
         "settings": {
             "model": relative_to(model, out),
-            "data": data and str(Path(data).resolve()),
+            "data": data,
             "methods": names,
             "pairs": pairs,
             "steps": steps,

@@ -4,14 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from ..data import quantise
 from ..errors import DataError
 from ..files import new_folder
 from ..report.strips import image_grid
 from .record import versions
-from .train import load_run
+from .train import load_run, seeded_samples
 
 __all__ = ["sample_step"]
 
@@ -30,8 +28,7 @@ def sample_step(model: Path, out: Path, *, count: int = 64, seed: int = 0) -> di
         "versions": versions(),
     }
     with new_folder(out, "sample", record) as folder:
-        torch.manual_seed(seed)
-        images = quantise(run.flow.sample((count,)), run.levels)
+        images = seeded_samples(run, count, seed)
         np.savez(folder / "samples.npz", images=images.numpy())
         image_grid(images, run.levels).save(folder / "samples.png")
     return {"command": "sample", **record}

@@ -5,7 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..data import DATA_SETS, ImageSet, load_images, split
+import torch
+from torch import Tensor
+
+from ..data import DATA_SETS, ImageSet, load_images, quantise, split
 from ..errors import DataError
 from ..files import new_folder
 from ..flows import FlowDescription, ManifoldFlow
@@ -13,7 +16,7 @@ from ..training import SavedFlow, TrainSettings, load_flow, save_flow, train_flo
 from ..training.fit import held_out_bits_per_dim
 from .record import read_record, versions
 
-__all__ = ["DataChoice", "TrainedRun", "load_run", "train_step"]
+__all__ = ["DataChoice", "TrainedRun", "load_run", "seeded_samples", "train_step"]
 
 _BPD_DRAWS = 5
 
@@ -118,6 +121,13 @@ def train_step(
         save_flow(folder, SavedFlow(result.flow, description, train.levels, record["result"]))
         shutil.rmtree(folder / "checkpoints")  # the same weights now stand in flow.safetensors
     return {"command": "train", **record}
+
+
+def seeded_samples(run: TrainedRun, count: int, seed: int) -> Tensor:
+    """Draws of a model as images (count, c, h, w), uint8; the caller's generator is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return quantise(run.flow.sample((count,)), run.levels)
 
 
 def load_run(folder: Path) -> TrainedRun:
