@@ -74,11 +74,10 @@ class GaussianProcessPaths(Bridge):
         self._check_ties()
 
     def _check_ties(self) -> None:
+        self._check_definite(self.at)
         if len(self.at) > 1:
             self.kernel.check_horizon(self.horizon * float(self.at[-1] - self.at[0]))
-        gram = self._gram(self.at, self.at)
-        self._tie, info = torch.linalg.cholesky_ex(gram)
-        self._check_definite(self.at)
+        self._tie, info = torch.linalg.cholesky_ex(self._gram(self.at, self.at))
         # Two points are handled by the variogram, however close; more of them through this factor.
         if len(self.at) > 2 and (int(info) or float(self._tie.diagonal().min()) < 1e-6):
             raise ValueError(
@@ -186,7 +185,7 @@ class GaussianProcessPaths(Bridge):
         out = self.like.new_empty(rows, len(t), n)
         differentiable = self._flat.requires_grad and torch.is_grad_enabled()
         ties = self._exact_ties(times).to(out.dtype)
-        points = self._flat.detach().expand(*leading, *self._flat.shape[-2:]).reshape(rows, -1, n)
+        points = self._flat.detach().expand(*leading, *self._flat.shape[-2:]).reshape(rows, len(self.at), n)
         rate = self._markov_rate()
         lower, triangular = (None, False) if rate is not None else self._factor(times)
         # Without a factor nothing is alive beside the output. The noise for one takes at most 64 MiB, or one

@@ -18,7 +18,7 @@ from ..manifolds.sphere_kernels import angle_of, any_direction
 from ..special import log_ndtri
 from ._tables import GammaToNormal
 
-__all__ = ["Lift", "lift_of"]
+__all__ = ["Lift", "has_quantiles", "lift_of"]
 
 
 class Lift(ABC):
@@ -211,6 +211,15 @@ class Gammas(Lift):
         return self.table.log_gamma(normal).softmax(-1).to(self.dtype)
 
 
+def has_quantiles(law: Any) -> bool:
+    """Whether a distribution knows its distribution function and the inverse; torch's raise where they do not."""
+    try:
+        law.cdf(law.icdf(torch.tensor(0.5)))
+    except (AttributeError, NotImplementedError):
+        return False
+    return True
+
+
 @singledispatch
 def lift_of(base: Any) -> Lift:
     """The lift of a base distribution.
@@ -256,11 +265,13 @@ def _(base: Independent) -> Lift:
     event_dim = len(base.event_shape)
     if isinstance(base.base_dist, Normal):
         return Shifted(base.base_dist.loc, event_dim)
+    if not has_quantiles(base.base_dist):
+        return lift_of.dispatch(object)(base)
     return Coordinates(base.base_dist, event_dim)
 
 
 @lift_of.register
 def _(base: Distribution) -> Lift:
-    if base.event_shape or not hasattr(base, "icdf"):
+    if base.event_shape or not has_quantiles(base):
         return lift_of.dispatch(object)(base)
     return Coordinates(base)

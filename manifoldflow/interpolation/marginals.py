@@ -15,6 +15,7 @@ from ._directions import check_not_opposite, directions
 from ._pins import pin
 from ._tables import GammaToNormal
 from ._weights import two_point_sum
+from .lifts import has_quantiles
 from .path import Path
 
 __all__ = ["CauchyLinear", "OptimalTransport", "SphericalCauchy"]
@@ -32,7 +33,7 @@ def _coordinate_law(base: Any, event_dim: int) -> tuple[Distribution, int]:
     if isinstance(base, Independent):
         event_dim = max(event_dim, len(base.event_shape))
         base = base.base_dist
-    if not isinstance(base, Distribution) or base.event_shape or not hasattr(base, "icdf"):
+    if not isinstance(base, Distribution) or base.event_shape or not has_quantiles(base):
         raise ValueError(
             "base: expected a distribution with independent coordinates and cdf and icdf (such as "
             f"Independent(Laplace(...), 1)), got {type(base).__name__}; use the method matched"
@@ -81,8 +82,9 @@ class OptimalTransport(_Pinned):
         end: Points, same shape.
         event_dim: Number of dimensions of one point; at least that of the base's event shape.
 
-    Closed form for the normal, uniform and Cauchy laws; otherwise by quadrature with 128 nodes, exact to 1e-9 for
-    smooth densities and to 1e-4 where a density has a kink, in 128 evaluations of `cdf` a coordinate.
+    Closed form for the normal, uniform and Cauchy laws; otherwise by quadrature with 128 evaluations of `cdf` a
+    coordinate, whose error in :math:`F_t` is 1e-13 for normal-like laws, at most 5e-4 where a density jumps, and
+    about 1e-3 in tails as heavy as Cauchy's.
     Reference: Agustsson et al., Optimal transport maps for distribution preserving operations on latent spaces of
     generative models, ICLR 2019 (arXiv 1711.01970), section 2.2 and table 1.
     """

@@ -57,7 +57,7 @@ def load_path(file: str | os.PathLike[str]) -> tuple[Polyline, dict[str, Any]]:
         ValueError: The file is damaged or was not written by `save_path`.
     """
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with open(file, "rb") as handle, np.load(handle, allow_pickle=False) as stored:
             points, times, header = stored["points"], stored["times"], json.loads(str(stored["header"]))
         if header["format"] != _FORMAT:
             raise KeyError(header["format"])

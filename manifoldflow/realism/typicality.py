@@ -14,10 +14,14 @@ from torch import Tensor
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from ..distributions import Dirichlet, Gaussian, SphericalUniform, VonMisesFisher, VonMisesFisherAngle
+from ..manifolds import is_eager
 from ..manifolds.sphere_kernels import angle_of
 from ..special import log_gammainc, log_gammaincc, log_ndtri
 
 __all__ = ["LogDensityLaw", "angular_speed", "log_density_z", "typicality"]
+
+
+_UNIFORM = "base: the uniform distribution has one density everywhere, so every point is as typical as any other"
 
 
 class LogDensityLaw(NamedTuple):
@@ -106,6 +110,8 @@ def _(base: VonMisesFisher, samples: int) -> LogDensityLaw:
     """The log-density is a constant plus kappa times the cosine to the mean, and falls with the angle."""
     angle = VonMisesFisherAngle(base.concentration, base.event_shape[-1], validate_args=False)
     kappa = base.concentration.double()
+    if is_eager() and bool((kappa == 0).any()):
+        raise ValueError(_UNIFORM)
 
     def log_tails(points: Tensor) -> tuple[Tensor, Tensor]:
         loc = base.loc.expand(points.shape).double()
@@ -129,9 +135,7 @@ def _(base: Dirichlet, samples: int) -> LogDensityLaw:
 
 @_law.register
 def _(base: SphericalUniform, samples: int) -> LogDensityLaw:
-    raise ValueError(
-        "base: the uniform distribution has one density everywhere, so every point is as typical as any other"
-    )
+    raise ValueError(_UNIFORM)
 
 
 def _checked(base: Any, samples: int) -> LogDensityLaw:
