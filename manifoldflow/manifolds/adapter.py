@@ -58,6 +58,12 @@ class BroadcastingMetric:
         """Inner product `(*batch,)` of tangent vectors at `base_point`."""
         return self._numbers(self.metric.inner_product, tangent_vec_a, tangent_vec_b, base_point)
 
+    def curvature(
+        self, tangent_vec_a: Tensor, tangent_vec_b: Tensor, tangent_vec_c: Tensor, base_point: Tensor
+    ) -> Tensor:
+        """Riemann curvature R(a, b) c, shape `(*batch, *shape)`."""
+        return self._vectors(self.metric.curvature, tangent_vec_a, tangent_vec_b, tangent_vec_c, base_point)
+
     def squared_norm(self, vector: Tensor, base_point: Tensor) -> Tensor:
         """Squared norm `(*batch,)`."""
         return self.inner_product(vector, vector, base_point)

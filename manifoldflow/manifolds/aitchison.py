@@ -24,6 +24,8 @@ __all__ = ["AitchisonMetric"]
 class AitchisonMetric(TorchMetric):
     """Euclidean distance of centred log-ratios; every coordinate must be positive."""
 
+    constant_curvature = 0.0
+
     def metric_matrix(self, base_point: Tensor) -> Tensor:
         """diag(1/p) (I - 1 1^T / n) diag(1/p), shape `(*batch, n, n)`, in the n ambient coordinates."""
         inverse = base_point.reciprocal()

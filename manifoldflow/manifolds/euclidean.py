@@ -15,6 +15,8 @@ __all__ = ["Euclidean", "FlatCoordinates", "FlatMetric"]
 class FlatMetric(TorchMetric, EuclideanMetric):
     """The Euclidean metric: straight lines."""
 
+    constant_curvature = 0.0
+
     def __init__(self, space: Manifold) -> None:
         RiemannianMetric.__init__(self, space)  # EuclideanMetric's stores an n x n matrix: 40 GB for n = 100,000
 

@@ -29,7 +29,9 @@ __all__ = ["FisherRaoMetric"]
 
 
 class FisherRaoMetric(TorchMetric):
-    """Inner product sum_i u_i w_i / p_i on the simplex; distances are at most pi."""
+    """Inner product sum_i u_i w_i / p_i on the simplex; distances are at most pi. Curvature 1/4."""
+
+    constant_curvature = 0.25
 
     def metric_matrix(self, base_point: Tensor) -> Tensor:
         """diag(1 / p), shape `(*batch, n, n)`, in the n ambient coordinates."""

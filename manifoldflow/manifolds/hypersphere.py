@@ -24,6 +24,8 @@ class SphereMetric(TorchMetric, HypersphereMetric):
     antipodes; for a geodesic or log chosen at antipodes, 0.
     """
 
+    constant_curvature = 1.0
+
     def metric_matrix(self, base_point: Tensor | None = None) -> Tensor:
         """The identity, shape `(*batch, n, n)`, in the n ambient coordinates."""
         return identity_matrix(self._space.dim + 1, base_point)
@@ -50,7 +52,7 @@ class SphereMetric(TorchMetric, HypersphereMetric):
 
     def _geodesic_to(self, start: Tensor, end: Tensor, cut_locus: str) -> Callable[[Any], Tensor]:
         # Antipodes are refused here, once, as in the other metrics, not at the first call of the path.
-        refuse_cut(sphere_kernels.antipodal(start, end), cut_locus, "end_point")
+        refuse_cut(sphere_kernels.antipodal(start, end), cut_locus, "end_point", self.cut_reason)
         return lambda t: sphere_kernels.slerp(start, end, as_times(t, start))[0]
 
     def parallel_transport(
@@ -73,7 +75,7 @@ class SphereMetric(TorchMetric, HypersphereMetric):
             return sphere_kernels.transport_along(tangent_vec, base_point, direction)
         assert end_point is not None
         moved, cut = sphere_kernels.transport_to(tangent_vec, base_point, end_point)
-        refuse_cut(cut, cut_locus, "end_point")
+        refuse_cut(cut, cut_locus, "end_point", self.cut_reason)
         return moved
 
     def injectivity_radius(self, base_point: Tensor | None = None) -> Any:

@@ -25,6 +25,8 @@ class TorchMetric(RiemannianMetric):
     """
 
     broadcasts = True
+    constant_curvature: float | None = None  # the sectional curvature, where it is the same everywhere
+    cut_reason = "antipodes"  # what a pair without a unique geodesic is, for an error message
 
     @abstractmethod
     def exp(self, tangent_vec: Tensor, base_point: Tensor) -> Tensor:
@@ -51,7 +53,7 @@ class TorchMetric(RiemannianMetric):
             CutLocusError: A pair has no unique geodesic, and `cut_locus` is "raise".
         """
         vector, cut = self.log_and_cut(point, base_point)
-        refuse_cut(cut, cut_locus, "point")
+        refuse_cut(cut, cut_locus, "point", self.cut_reason)
         return vector
 
     def squared_norm(self, vector: Tensor, base_point: Tensor | None = None) -> Tensor:
@@ -110,6 +112,22 @@ class TorchMetric(RiemannianMetric):
 
         return path
 
+    def curvature(
+        self, tangent_vec_a: Tensor, tangent_vec_b: Tensor, tangent_vec_c: Tensor, base_point: Tensor
+    ) -> Tensor:
+        """Riemann curvature R(a, b) c, shape `(*batch, n)`: K (<b, c> a - <a, c> b) at constant curvature K."""
+        if self.constant_curvature is None:
+            return super().curvature(tangent_vec_a, tangent_vec_b, tangent_vec_c, base_point)
+        bc = self.inner_product(tangent_vec_b, tangent_vec_c, base_point).unsqueeze(-1)
+        ac = self.inner_product(tangent_vec_a, tangent_vec_c, base_point).unsqueeze(-1)
+        return self.constant_curvature * (bc * tangent_vec_a - ac * tangent_vec_b)
+
+    def christoffels(self, base_point: Tensor | None = None) -> Tensor:
+        """Not available: points have ambient coordinates, not a chart's."""
+        raise NotImplementedError(
+            "christoffels: the coordinates of this space are ambient; use exp, log and curvature, or a Pullback"
+        )
+
     def injectivity_radius(self, base_point: Tensor | None = None) -> Any:
         """Injectivity radius: infinite, for flat metrics. Shape `(*batch,)` of `base_point`."""
         return self._constant(math.inf, base_point)
@@ -146,11 +164,11 @@ def as_times(t: Any, like: Tensor) -> Tensor:
     return times.reshape(1) if times.ndim == 0 else times
 
 
-def refuse_cut(cut: Tensor, cut_locus: str, name: str) -> None:
+def refuse_cut(cut: Tensor, cut_locus: str, name: str, reason: str) -> None:
     """Raise CutLocusError naming the masked rows, in eager execution and unless told to choose."""
     if refuses(cut_locus, cut):
         raise CutLocusError(
-            f"{name}: expected pairs joined by a unique shortest geodesic, got antipodes at {rows_of(cut)}; "
+            f"{name}: expected pairs joined by a unique shortest geodesic, got {reason} at {rows_of(cut)}; "
             "move one of the points, or pass cut_locus='choose' for a fixed direction"
         )
 

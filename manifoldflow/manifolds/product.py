@@ -18,6 +18,8 @@ __all__ = ["Product", "ProductMetric"]
 class ProductMetric(TorchMetric):
     """Sum of the factors' metrics, each times its weight; geodesics, logs and transport are the factors' own."""
 
+    cut_reason = "antipodes, or a velocity into the interior from a simplex's boundary, in a factor"
+
     def __init__(self, space: "Product") -> None:
         super().__init__(space)
         self.space = space
@@ -71,6 +73,12 @@ class ProductMetric(TorchMetric):
             return self._join("parallel_transport", tangent_vec, base_point, direction)
         blocks = self._blocks(tangent_vec, base_point, end_point)
         return self.space.join([m.parallel_transport(u, x, end_point=y) for m, u, x, y in blocks])
+
+    def curvature(
+        self, tangent_vec_a: Tensor, tangent_vec_b: Tensor, tangent_vec_c: Tensor, base_point: Tensor
+    ) -> Tensor:
+        """Factor by factor, shape `(*batch, n)`: a weight does not change R(a, b) c."""
+        return self._join("curvature", tangent_vec_a, tangent_vec_b, tangent_vec_c, base_point)
 
     def injectivity_radius(self, base_point: Tensor | None = None) -> Any:
         """Least of the factors', each times the root of its weight."""

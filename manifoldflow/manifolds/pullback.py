@@ -54,6 +54,19 @@ class PullbackMetric(TorchMetric):
         columns = jacfwd(self.space.map)(x).movedim(-1, 0)
         return self.target.inner_product(columns[:, None], columns[None], self.space.map(x))
 
+    def christoffels(self, base_point: Tensor | None = None) -> Tensor:
+        """Christoffel symbols `(*batch, k, k, k)`, the contravariant index first, as in geomstats.
+
+        geomstats' own loses the second derivatives under torch, and so the curvature.
+        """
+        assert base_point is not None
+        k = self.space.dim
+        slope = vmap(jacfwd(self._matrix))(base_point.reshape(-1, k))  # slope[..., i, j, l] = dM_ij / dx_l
+        lowered = 0.5 * (slope.permute(0, 1, 3, 2) + slope - slope.permute(0, 3, 2, 1))  # [l, i, j]
+        matrix = vmap(self._matrix)(base_point.reshape(-1, k))
+        raised = torch.linalg.solve(matrix, lowered.flatten(2)).reshape(lowered.shape)
+        return raised.reshape(*base_point.shape, k, k)
+
     def log_volume_form(self, point: Tensor) -> Tensor:
         """1/2 log det of the metric matrix, relative to Lebesgue measure on the k coordinates."""
         return 0.5 * torch.linalg.slogdet(self.metric_matrix(point)).logabsdet
@@ -80,6 +93,13 @@ class DiffeomorphicMetric(PullbackMetric):
             v = self.target.log(end, y)
             cut = torch.zeros(v.shape[: v.ndim - len(self.space.target.shape)], dtype=torch.bool, device=v.device)
         return self._pull(y, v), cut
+
+    def curvature(
+        self, tangent_vec_a: Tensor, tangent_vec_b: Tensor, tangent_vec_c: Tensor, base_point: Tensor
+    ) -> Tensor:
+        """The target's R(a, b) c, carried over, shape `(*batch, k)`."""
+        (y, a), (_, b), (_, c) = (self.push(base_point, u) for u in (tangent_vec_a, tangent_vec_b, tangent_vec_c))
+        return self._pull(y, self.target.curvature(a, b, c, y))
 
     def dist(self, point_a: Tensor, point_b: Tensor) -> Tensor:
         """Distance `(*batch,)` of the images."""

@@ -1,0 +1,1 @@
+import manifoldflow  # noqa: F401  selects geomstats' backend before any test here imports geomstats

@@ -133,7 +133,7 @@ def test_fisher_rao_exp_past_the_boundary():
         metric.exp(1.5 * u, p)
     reflected = metric.exp(1.5 * u, p, boundary="reflect")
     assert Simplex(2).belongs(reflected).all()
-    with pytest.raises(OffManifoldError, match="t: .*past its boundary"):
+    with pytest.raises(OffManifoldError, match=r"t: .*past its boundary"):
         metric.geodesic(p, q)(torch.tensor([1.5]))
 
 

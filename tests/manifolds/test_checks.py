@@ -24,9 +24,9 @@ def test_the_example_of_the_style_guide():
 def test_nan_is_named_with_its_row(space):
     x = space.random_point(7)
     x[4, -1] = float("nan")
-    with pytest.raises(OffManifoldError, match="y: expected points on .* got NaN at row 4"):
+    with pytest.raises(OffManifoldError, match=r"y: expected points on .* got NaN at row 4"):
         check_points(space, x=space.random_point(7), y=x)
-    with pytest.raises(OffManifoldError, match="u: expected tangent vectors .* at row 4"):
+    with pytest.raises(OffManifoldError, match=r"u: expected tangent vectors .* at row 4"):
         check_tangent(space, space.random_point(7), u=x * 0)
 
 
@@ -62,7 +62,7 @@ def test_shapes_dtypes_and_devices():
         check_points(space, x=x, y=x.double())
     with pytest.raises(OffManifoldError, match="y: expected device cpu as of x, got meta"):
         check_points(space, x=x, y=x.to("meta"))
-    with pytest.raises(TypeError, match="x: expected a floating-point tensor, got torch.int64"):
+    with pytest.raises(TypeError, match=r"x: expected a floating-point tensor, got torch.int64"):
         check_points(space, x=torch.tensor([1, 0, 0]))
     with pytest.raises(TypeError, match="x: expected a floating-point tensor, got list"):
         check_points(space, x=[1.0, 0.0, 0.0])

@@ -94,7 +94,7 @@ def test_a_decoder_into_more_dimensions():
 def test_shooting_that_does_not_converge_is_refused():
     space = Pullback(Hypersphere(2), sphere_chart, steps=2)
     x = torch.tensor([[3.0, 0.0]], dtype=torch.float64)
-    with pytest.raises(CutLocusError, match="shooting .* did not converge at row 0"):
+    with pytest.raises(CutLocusError, match=r"shooting .* did not converge at row 0"):
         space.metric.log(-x + 0.1, x)
 
 
