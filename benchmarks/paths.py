@@ -2,8 +2,8 @@
 
     python benchmarks/paths.py [--rounds 3]
 
-Semicircle prior, D = 20, 50 segments, eps = 0.1, random pairs from the two end components. "Best" is the lowest energy that
-any method finds for a pair; a method is there once it is within 1 % of it.
+Semicircle prior, D = 20, 50 segments, eps = 0.1, random pairs from the two end components. "Best" is the lowest energy
+that any method finds for a pair; a method is there once it is within 1 % of it.
 """
 
 import argparse

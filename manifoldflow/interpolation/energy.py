@@ -61,9 +61,9 @@ class CurveEnergy:
             (chords for spheres, whose error is of the order of the discretisation's).
         rule: Which value a segment takes: "midpoint" that of its middle, "ends" the mean of its two ends (equation 19
             of arXiv 1904.03445, with the decoder that its print lacks).
-        pieces: In how many pieces the rule looks at a segment; 1 in the papers. With one, a long segment can jump over a
-            narrow barrier that its ends (or middle) do not see, and minimal energies contain such jumps once segments are
-            as long as barriers are wide; more pieces, at the cost of as many values, close that gap.
+        pieces: In how many pieces the rule looks at a segment; 1 in the papers. With one, a long segment can jump over
+            a narrow barrier that its ends (or middle) do not see, and minimal energies contain such jumps once segments
+            are as long as barriers are wide; more pieces, at the cost of as many values, close that gap.
 
     Reference: arXiv 1904.03445 ("ends"); Struski et al., TNNLS 2023 ("midpoint").
     """

@@ -44,7 +44,7 @@ class OptimisedPath(Path):
     def __init__(self, energy: CurveEnergy, start: Tensor, end: Tensor, solution: Solution) -> None:
         super().__init__(start, end, space=energy.space)
         self.solution = solution
-        self.nodes = solution.nodes.reshape(*self.batch_shape, -1, self.start.shape[-1])
+        self.nodes = solution.nodes.reshape(*self.batch_shape, *solution.nodes.shape[1:])
         self._domain = energy.domain
         self._inner = energy.domain.enter(self.nodes)
 
@@ -107,16 +107,18 @@ def optimise(
     if energy.space is not None:
         check_points(energy.space, start=start, end=end)
     first, last = (v.reshape(-1, v.shape[-1]).detach() for v in (start, end))
+    if not len(first):
+        return OptimisedPath(energy, start, end, _nothing(first, segments))
     _check_ends(energy, first, last)
     several = starts if isinstance(starts, Sequence) and not isinstance(starts, str) else [starts]
     if not several:
         raise ValueError("starts: expected at least one start, got none; use 'linear'")
     solver = solver or SobolevDescent()
-    size = chunk or max(1, len(first))
+    size = chunk or len(first)
     parts = []
     interrupted = False
     with _bar(len(first) * len(several) * (coarse + 1), show=progress) as finished:
-        for low in range(0, max(1, len(first)), size):
+        for low in range(0, len(first), size):
             rows = slice(low, low + size)
             found = []
             for one in several:
@@ -127,9 +129,15 @@ def optimise(
     return OptimisedPath(energy, start, end, Solution.join(parts))
 
 
+def _nothing(points: Tensor, segments: int) -> Solution:
+    """The solution for no pairs; decoders and indices need not take empty batches."""
+    none, code = points.new_zeros(0), torch.zeros(0, dtype=torch.long, device=points.device)
+    return Solution(points.new_zeros(0, segments + 1, points.shape[-1]), none, none, code, code)
+
+
 def _check_ends(energy: CurveEnergy, start: Tensor, end: Tensor) -> None:
     """Raise where an end point has a value outside the factor's range, or an infinite cost."""
-    if energy.conformal is None or not len(start):
+    if energy.conformal is None:
         return
     for name, points in (("start", start), ("end", end)):
         with torch.no_grad():

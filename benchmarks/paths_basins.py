@@ -1,0 +1,74 @@
+"""How often optimised paths end in a worse basin, on priors with several: straight starts, graph starts, both.
+
+    python benchmarks/paths_basins.py [--pairs 100] [--eps 0.1 0.01] [--dims 2 8 20 64]
+
+A pair fails if its energy is more than 5 % above the best that a long multi-start finds: both starts, two larger
+graphs, and paths through eight random draws of the prior. Segments are looked at in four pieces: with one, minimal
+energies jump over barriers between two nodes.
+"""
+
+import argparse
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from manifoldflow.interpolation import GraphStart, optimise, realism_energy
+from manifoldflow.realism import c_rings, density_index, spiral, two_moons
+
+PRIORS = {"C-shaped ring": c_rings, "two moons": two_moons, "spiral": spiral}
+
+
+def through(samples: Tensor) -> Callable[[Tensor, Tensor, int], Tensor]:
+    """A start that goes straight to a random sample, and from there straight to the end."""
+
+    def start(a: Tensor, b: Tensor, segments: int) -> Tensor:
+        middle = samples[torch.randint(len(samples), (len(a),))][:, None]
+        half = segments // 2
+        first, last = (torch.linspace(0, 1, k + 1)[:, None] for k in (half, segments - half))
+        return torch.cat(
+            [a[:, None] + first * (middle - a[:, None]), (middle + last * (b[:, None] - middle))[:, 1:]], 1
+        )
+
+    return start
+
+
+def failures(name: str, dim: int, eps: float, pairs: int) -> tuple[list[float], float]:
+    """Shares of failed pairs (straight, graph, best of both), and the worst ratio of the straight starts."""
+    torch.manual_seed(0)
+    prior = PRIORS[name](dim)
+    energy = realism_energy(density_index(prior).regularised(eps), rule="ends", pieces=4)
+    start, end = prior.sample((2, pairs))
+
+    def solve(*starts: object) -> Tensor:
+        return optimise(energy, start, end, starts=list(starts)).solution.energy  # type: ignore[arg-type]
+
+    straight, graph = solve("linear"), solve(GraphStart(energy, prior.sample((2000,))))
+    both = torch.minimum(straight, graph)
+    larger = [GraphStart(energy, prior.sample((4000,)), neighbours=n) for n in (10, 20)]
+    best = torch.minimum(both, solve(*larger, *[through(prior.sample((1000,))) for _ in range(8)]))
+    shares = [(e > 1.05 * best).float().mean().item() for e in (straight, graph, both)]
+    return shares, (straight / best).max().item()
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=100)
+    parser.add_argument("--eps", type=float, nargs="+", default=[0.1, 0.01])
+    parser.add_argument("--dims", type=int, nargs="+", default=[2, 8, 20, 64])
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print("| prior | D | eps | straight fails | its worst energy / best | graph fails | best of both fails |")
+    print("|---|---|---|---|---|---|---|")
+    for name in PRIORS:
+        for dim in options.dims:
+            for eps in options.eps:
+                (straight, graph, both), worst = failures(name, dim, eps, options.pairs)
+                print(
+                    f"| {name} | {dim} | {eps} | {straight:.3f} | {worst:.1f} | {graph:.3f} | {both:.3f} |", flush=True
+                )
+
+
+if __name__ == "__main__":
+    main()
