@@ -5,6 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.distributions import constraints
+from torch.nn.functional import conv2d
 
 from .coupling import AffineCoupling, conditioner, scale_and_shift
 from .mixing import ChannelMixing
@@ -14,21 +15,33 @@ from .transform import FlowTransform
 __all__ = ["Glow"]
 
 
-class Step(nn.Module):
-    """One step of flow: actnorm, invertible 1x1 convolution, affine coupling."""
+class Level(nn.Module):
+    """K steps of flow at one resolution: actnorm, invertible 1x1 convolution, affine coupling."""
 
-    def __init__(self, channels: int, hidden: int) -> None:
+    def __init__(self, channels: int, steps: int, hidden: int) -> None:
         super().__init__()
-        self.mixing = ChannelMixing(channels)
-        self.coupling = AffineCoupling(channels, hidden)
+        self.mixing = ChannelMixing(channels, steps)
+        self.couplings = nn.ModuleList(AffineCoupling(channels, hidden) for _ in range(steps))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x, mixing = self.mixing(x)
-        x, coupling = self.coupling(x)
-        return x, mixing + coupling
+        """The image of `x` (b, c, h, w) and its log-determinant (b,)."""
+        ladj = self.mixing.log_determinant(x.shape[-1] * x.shape[-2])
+        for (kernel, bias), coupling in zip(self.mixing.maps(), self.couplings):
+            x, volume = coupling(conv2d(x, kernel, bias))
+            ladj = ladj + volume
+        return x, ladj
+
+    def initialise(self, x: Tensor) -> None:
+        """Set every actnorm from the batch `x` (b, c, h, w), in the order of the steps."""
+        for step, coupling in enumerate(self.couplings):
+            self.mixing.standardise(step, x)
+            x = coupling(conv2d(x, *self.mixing.maps()[step]))[0]
 
     def inverse(self, y: Tensor) -> Tensor:
-        return self.mixing.inverse(self.coupling.inverse(y))
+        """The point whose image is `y`."""
+        for step in reversed(range(len(self.couplings))):
+            y = self.mixing.inverse(step, cast(AffineCoupling, self.couplings[step]).inverse(y))
+        return y
 
 
 class FactorOut(nn.Module):
@@ -95,7 +108,7 @@ class Glow(FlowTransform):
         self.part_shapes: list[tuple[int, int, int]] = []
         for level in range(levels):
             c, h, w = 4 * c, h // 2, w // 2
-            self.blocks.append(nn.ModuleList(Step(c, hidden) for _ in range(steps)))
+            self.blocks.append(Level(c, steps, hidden))
             if level < levels - 1:
                 self.factors.append(FactorOut(c, hidden))
                 self.part_shapes.append((c // 2, h, w))
@@ -122,20 +135,16 @@ class Glow(FlowTransform):
         z, ladj = self._forward(x.reshape(-1, *self.shape))
         return z.reshape(*x.shape[:-3], self.dim), ladj.reshape(x.shape[:-3])
 
-    def _levels(self) -> list[list[Step]]:
-        return [[cast(Step, step) for step in cast(nn.ModuleList, block)] for block in self.blocks]
-
     def _forward(self, x: Tensor, initialise: bool = False) -> tuple[Tensor, Tensor]:
         x = x - 0.5
         ladj = x.new_zeros(len(x))
         parts = []
-        for level, block in enumerate(self._levels()):
+        for level, block in enumerate(self.blocks):
             x = squeeze(x)
-            for step in block:
-                if initialise:
-                    step.mixing.initialise(x)
-                x, volume = step(x)
-                ladj = ladj + volume
+            if initialise:
+                cast(Level, block).initialise(x)
+            x, volume = block(x)
+            ladj = ladj + volume
             if level < self.levels - 1:
                 x, part, volume = self.factors[level](x)
                 ladj = ladj + volume
@@ -145,11 +154,9 @@ class Glow(FlowTransform):
     def _inverse(self, z: Tensor) -> Tensor:
         parts = z.reshape(-1, self.dim).split([c * h * w for c, h, w in self.part_shapes], dim=1)
         images = [part.reshape(-1, *shape) for part, shape in zip(parts, self.part_shapes)]
-        x, blocks = images[-1], self._levels()
+        x = images[-1]
         for level in reversed(range(self.levels)):
             if level < self.levels - 1:
                 x = cast(FactorOut, self.factors[level]).inverse(x, images[level])
-            for step in reversed(blocks[level]):
-                x = step.inverse(x)
-            x = unsqueeze(x)
+            x = unsqueeze(cast(Level, self.blocks[level]).inverse(x))
         return (x + 0.5).reshape(*z.shape[:-1], *self.shape)

@@ -1,21 +1,24 @@
-"""Actnorm followed by an invertible 1x1 convolution, fused into one affine map of the channels."""
+"""Actnorm followed by an invertible 1x1 convolution, fused into one affine map of the channels, for a whole level."""
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
 
 __all__ = ["ChannelMixing"]
 
+_LEAST_STD = 1e-3
+
 
 class ChannelMixing(nn.Module):
-    r"""Actnorm and invertible 1x1 convolution of Glow: :math:`y = W (e^{a} x + b)` at every pixel.
+    r"""The channel maps of a level's K steps, :math:`x \mapsto W (e^{a} x + b)` at every pixel.
 
-    W = P L U starts as a random rotation; the permutation P and the signs of U's diagonal stay fixed,
-    so the log-determinant is the sum of the logs of that diagonal. Both maps are linear in the
-    channels, so they run as one convolution.
+    Each is Glow's actnorm and invertible 1x1 convolution in one. W = P L U starts as a random rotation;
+    the permutation P and the signs of U's diagonal stay fixed, so the log-determinant is the sum of the
+    logs of that diagonal. The K small matrices are put together in one batch, since at small image
+    sizes the number of operations is what a training step costs.
 
     Args:
-        channels: c, the number of channels.
+        channels: c.
+        steps: K.
 
     Reference: Kingma and Dhariwal 2018 (arXiv 1807.03039), sections 3.1 and 3.2.
     """
@@ -23,13 +26,13 @@ class ChannelMixing(nn.Module):
     permutation: Tensor
     diagonal_sign: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, steps: int) -> None:
         super().__init__()
-        self.log_scale = nn.Parameter(torch.zeros(channels))
-        self.shift = nn.Parameter(torch.zeros(channels))
-        rotation = torch.linalg.qr(torch.randn(channels, channels))[0]
+        self.log_scale = nn.Parameter(torch.zeros(steps, channels))
+        self.shift = nn.Parameter(torch.zeros(steps, channels))
+        rotation = torch.linalg.qr(torch.randn(steps, channels, channels))[0]
         permutation, lower, upper = torch.linalg.lu(rotation)
-        diagonal = upper.diagonal()
+        diagonal = upper.diagonal(dim1=-2, dim2=-1)
         self.register_buffer("permutation", permutation)
         self.register_buffer("diagonal_sign", diagonal.sign())
         self.log_diagonal = nn.Parameter(diagonal.abs().log())
@@ -37,35 +40,37 @@ class ChannelMixing(nn.Module):
         self.upper = nn.Parameter(upper.triu(1))
 
     def _triangular(self) -> tuple[Tensor, Tensor]:
-        identity = torch.eye(len(self.shift), dtype=self.shift.dtype, device=self.shift.device)
-        upper = self.upper.triu(1) + torch.diag(self.diagonal_sign * self.log_diagonal.exp())
+        identity = torch.eye(self.shift.shape[-1], dtype=self.shift.dtype, device=self.shift.device)
+        upper = self.upper.triu(1) + torch.diag_embed(self.diagonal_sign * self.log_diagonal.exp())
         return self.lower.tril(-1) + identity, upper
 
-    def initialise(self, x: Tensor) -> None:
-        """Set actnorm so that each channel of `x` (b, c, h, w) leaves it with mean 0 and variance 1."""
+    def standardise(self, step: int, x: Tensor) -> None:
+        """Set one step's actnorm so that each channel of `x` (b, c, h, w) leaves it with mean 0 and variance 1."""
         with torch.no_grad():
             std, mean = torch.std_mean(x, dim=(0, 2, 3))
-            # A channel that is constant in the batch (the border pixels of digits under a small
-            # batch) would get an infinite scale.
-            log_scale = -std.clamp(min=1e-3).log()
-            self.log_scale.copy_(log_scale)
-            self.shift.copy_(-mean * log_scale.exp())
+            # A channel that is constant in the batch (the border pixels of digits) would get an infinite scale.
+            log_scale = -std.clamp(min=_LEAST_STD).log()
+            self.log_scale[step] = log_scale
+            self.shift[step] = -mean * log_scale.exp()
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The image of `x` (b, c, h, w) and the log-determinant, a scalar since it does not depend on x."""
+    def maps(self) -> list[tuple[Tensor, Tensor]]:
+        """Kernel (c, c, 1, 1) and bias (c,) of each step's convolution."""
         lower, upper = self._triangular()
         weight = self.permutation @ lower @ upper
-        bias = weight @ self.shift
-        y = conv2d(x, (weight * self.log_scale.exp())[..., None, None], bias)
-        pixels = x.shape[-1] * x.shape[-2]
-        return y, pixels * (self.log_scale.sum() + self.log_diagonal.sum())
+        bias = (weight @ self.shift[..., None]).squeeze(-1)
+        kernels = (weight * self.log_scale.exp()[:, None])[..., None, None]
+        return list(zip(kernels.unbind(), bias.unbind(), strict=True))
 
-    def inverse(self, y: Tensor) -> Tensor:
-        """Solve the triangular systems; exact to rounding."""
-        lower, upper = self._triangular()
+    def log_determinant(self, pixels: int) -> Tensor:
+        """Sum over the steps at images of so many pixels; a scalar, since it does not depend on x."""
+        return pixels * (self.log_scale.sum() + self.log_diagonal.sum())
+
+    def inverse(self, step: int, y: Tensor) -> Tensor:
+        """Undo one step's map by solving its triangular systems; exact to rounding."""
+        lower, upper = (factor[step] for factor in self._triangular())
         b, c, h, w = y.shape
-        columns = self.permutation.T @ y.movedim(1, 0).reshape(c, b * h * w)
+        columns = self.permutation[step].T @ y.movedim(1, 0).reshape(c, b * h * w)
         columns = torch.linalg.solve_triangular(lower, columns, upper=False, unitriangular=True)
         columns = torch.linalg.solve_triangular(upper, columns, upper=True)
-        columns = (columns - self.shift[:, None]) * (-self.log_scale).exp()[:, None]
+        columns = (columns - self.shift[step, :, None]) * (-self.log_scale[step]).exp()[:, None]
         return columns.reshape(c, b, h, w).movedim(0, 1)

@@ -82,7 +82,7 @@ class FlowModule(L.LightningModule):
         self.log("validation_bpd", loss, prog_bar=True, batch_size=len(batch[0]))
 
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.settings.learning_rate)
+        optimizer = torch.optim.Adam(self.parameters(), lr=self.settings.learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
