@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Size, Tensor
 
-from ..special import log_ndtri, log_sphere_area, vmf_log_peak, vmf_mean_length_complement
+from ..special import log_gamma_ratio, log_ndtri, vmf_log_peak, vmf_mean_length_complement
 
 __all__ = [
     "ReparameterisedAngle",
@@ -20,6 +20,7 @@ __all__ = [
     "angle_log_density",
     "angle_log_tail",
     "angle_slope",
+    "angle_tail",
     "angle_to_normal",
     "sample_angle",
     "sample_haversine",
@@ -73,7 +74,8 @@ def sample_angle(kappa: Tensor, n: int) -> Tensor:
 
 def angle_log_density(theta: Tensor, kappa: Tensor, n: int) -> Tensor:
     """Log density of the angle with respect to d theta."""
-    areas = log_sphere_area(n - 1) - log_sphere_area(n)
+    half = torch.tensor(0.5, dtype=theta.dtype, device=theta.device)
+    areas = log_gamma_ratio(half * (n - 1), half) - 0.5 * math.log(math.pi)  # area of S^(n-2) over that of S^(n-1)
     bend = vmf_log_peak(kappa, n) - 2 * kappa * torch.sin(0.5 * theta).square()
     return bend + areas + (n - 2) * torch.sin(theta).log()
 

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Size, Tensor
-from torch.distributions import constraints
+from torch.distributions import Gamma, constraints
 from torch.distributions.constraints import Constraint
 
 from .._geomstats import Manifold
@@ -103,8 +103,9 @@ class Dirichlet(BaseDistribution):
         """Log-coordinates of draws, differentiable in `concentration`."""
         a = self.concentration.double().expand(self._extended_shape(sample_shape))
         # Gamma(a) = Gamma(a + 1) U^(1/a) in law, and the logarithm of the right side never underflows.
+        gamma = Gamma(a + 1, torch.ones_like(a.detach()), validate_args=False).rsample()
         noise = torch.rand_like(a.detach()).clamp(min=torch.finfo(a.dtype).tiny)
-        log_gamma = torch._standard_gamma(a + 1).log() + noise.log() / a
+        log_gamma = gamma.log() + noise.log() / a
         return log_gamma.log_softmax(-1).to(self.concentration.dtype)
 
     def sample_log(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)

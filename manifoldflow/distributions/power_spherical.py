@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Size, Tensor
+from torch.distributions import Gamma
 
 from ..special import digamma_difference, log_gamma_ratio
 from ._around_loc import AroundLoc
@@ -84,7 +85,7 @@ class PowerSpherical(AroundLoc):
         a, b = self._beta()
         a = a.expand(shape[:-1])
         # Two gammas keep the digits of 1 - t, which a beta draw near 1 would lose.
-        away = torch.full_like(a.detach(), b)
-        towards, away = (torch._standard_gamma(x).clamp(min=torch.finfo(x.dtype).tiny) for x in (a, away))
+        one = torch.ones_like(a.detach())
+        towards, away = (Gamma(x, one, validate_args=False).rsample() for x in (a, b * one))
         total = towards + away
         return around(self._row, (towards - away) / total, 2 * towards.sqrt() * away.sqrt() / total, shape)

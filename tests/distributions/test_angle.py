@@ -11,6 +11,7 @@ from scipy import special as scipy_special
 from torch.autograd import gradcheck, gradgradcheck
 
 from manifoldflow.distributions import VonMisesFisher, VonMisesFisherAngle
+from manifoldflow.distributions._angle import angle_log_density, angle_tail
 
 from .strategies import direction
 
@@ -94,6 +95,17 @@ def test_density_is_the_slope_of_the_cdf_and_integrates_to_one(n, ratio):
     torch.testing.assert_close(slope.log(), law.log_prob(theta).detach(), rtol=1e-7, atol=1e-7)
     total = law.log_cdf(theta).exp() + law.log_survival(theta).exp()
     torch.testing.assert_close(total.detach(), torch.ones(41, dtype=torch.float64), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 785, 3073, 200_000])
+@pytest.mark.parametrize("ratio", [1e-9, 1e-2, 1.0, 500.0])
+def test_tails_integrated_on_their_own_add_up_to_one(n, ratio):
+    # The two quadratures share no node, and both the normaliser of the law: nothing cancels if one is wrong.
+    kappa = f64(ratio * n)
+    theta = VonMisesFisherAngle(kappa, n).from_normal(f64(0.0))
+    density = angle_log_density(theta, kappa, n).exp()
+    total = sum(density * angle_tail(theta, kappa, n, torch.tensor([side]))[0] for side in (True, False))
+    assert total.item() == pytest.approx(1, abs=1e-12 + 1e-15 * n)
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 785])
