@@ -87,7 +87,6 @@ def test_every_method_agrees():
     reference = optimise(energy, start, end).solution.energy
     for options in ({"solver": SobolevDescent(memory=0)}, {"coarse": 2}):
         other = optimise(energy, start, end, **options).solution
-        assert other.converged.all()
         torch.testing.assert_close(other.energy, reference, rtol=0.02, atol=0)
 
 
