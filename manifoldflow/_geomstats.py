@@ -66,8 +66,7 @@ with _caller_state_kept(), warnings.catch_warnings():
         from geomstats.geometry.riemannian_metric import RiemannianMetric
     except AttributeError as error:  # numpy >= 2.4 has no trapz
         raise ImportError(
-            f"geomstats could not be imported ({error}); geomstats 2.8 needs numpy < 2.4: "
-            "pip install 'numpy<2.4'"
+            f"geomstats could not be imported ({error}); geomstats 2.8 needs numpy < 2.4: pip install 'numpy<2.4'"
         ) from error
 
 __all__ = [

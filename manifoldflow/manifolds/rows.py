@@ -1,6 +1,6 @@
 """Row operations on `(*batch, n)` tensors, and their evaluation block by block.
 
-Large inputs are bound by memory traffic: an elementwise pass over 10,000 x 3,072 floats that allocates its
+Large inputs on a CPU are bound by memory traffic: an elementwise pass over 10,000 x 3,072 floats that allocates its
 result costs several times one that stays in the cache. Where no gradient is recorded, a kernel is therefore
 run on blocks of rows that fit the cache, so that its temporaries never reach the memory and only the result
 is allocated. The kernel is the same code in both cases.
@@ -58,7 +58,7 @@ def in_blocks(kernel: Kernel, *arrays: Tensor) -> tuple[Tensor, ...]:
             begin with the arrays' broadcast leading dimensions.
         arrays: Tensors `(*batch, n)` with broadcastable leading dimensions.
     """
-    if max(a.numel() for a in arrays) < _WHOLE or is_recorded(*arrays):
+    if max(a.numel() for a in arrays) < _WHOLE or arrays[0].device.type != "cpu" or is_recorded(*arrays):
         return kernel(*arrays)
     batch = torch.broadcast_shapes(*(a.shape[:-1] for a in arrays))
     if all(a.shape[:-1] == batch and a.is_contiguous() for a in arrays):

@@ -112,7 +112,6 @@ def _is_cut(ss: Tensor) -> Tensor:
 
 def slerp(x: Tensor, y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """Points `(*batch, m, n)` of the geodesic from x (t = 0) to y (t = 1) at times `(m,)`, and the mask."""
-
     points, cut = _screened(0.9, lambda c, x, y: _slerp_between(c, x, y, t), lambda x, y: _slerp(x, y, t), x, y)
     return points, cut
 
@@ -203,9 +202,10 @@ def _screened(
     """`everywhere(x, y)`, by the cheaper `between(x.y, x, y)` in the rows where |x.y| <= limit.
 
     On the unit sphere and far from 0 and pi, functions of the cosine are as accurate, and cost one pass over the
-    coordinates instead of four. Choosing by row needs values, so that recorded executions skip it.
+    coordinates instead of four. Choosing by row needs values: recorded executions skip it, and so do other
+    devices, which would have to wait for them.
     """
-    if x.shape != y.shape or is_recorded(x, y):
+    if x.shape != y.shape or x.device.type != "cpu" or is_recorded(x, y):
         return in_blocks(everywhere, x, y)
 
     def block(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:

@@ -16,7 +16,7 @@ AMBIENT = [2, 3, 16, 64, 1000, 4097]
 
 
 def pairs(dtype, n):
-    for theta in ANGLES if n <= 64 else ANGLES[::3]:
+    for theta in ANGLES if n <= 64 else ANGLES[::5]:
         for seed in range(3 if n <= 64 else 1):
             for sparse in (False, True):
                 yield theta, ref.pair_at(theta, n, dtype, seed, sparse=sparse)
@@ -50,7 +50,7 @@ def test_log_keeps_its_accuracy_wherever_the_dtype_resolves_the_angle(n, dtype):
 @pytest.mark.parametrize("n", AMBIENT)
 def test_exp_matches_its_reference(n, dtype):
     metric, eps = Hypersphere(n - 1).metric, torch.finfo(dtype).eps
-    for theta in (1e-12, 1e-4, 0.3, 0.33, 1.5, 3.0, 6.0, 40.0):
+    for theta in (1e-12, 1e-4, 0.3, 0.33, 1.5, 3.0, 6.0, 40.0)[:: 1 if n <= 64 else 3]:
         x, e = ref.pair_at(mp.pi / 2, n, dtype, 5, sparse=False)
         v = theta * e
         error = ref.relative_error(metric.exp(v, x), ref.exp(ref.exact(x), ref.exact(v)))

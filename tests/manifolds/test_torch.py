@@ -75,6 +75,7 @@ def test_compiles_to_one_graph(space, name):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, inside its compiler
 @pytest.mark.parametrize("name", NAMES)
 def test_compiles_with_the_default_backend(name):
     x, y = pair(Hypersphere(15), (64,), (64,))
