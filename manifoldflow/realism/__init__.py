@@ -1,5 +1,6 @@
 """Realism indices: how plausible a point is, as the share of the model's samples that are no more so."""
 
+from .curves import mirrored, plane_coordinates, plane_points
 from .density import DensityIndex, density_index
 from .feature import ClassifierIndex, FeatureDensity, feature_index
 from .index import CallableIndex, Index, RegularisedIndex, StandardNormalIndex, TwoSidedIndex
@@ -19,6 +20,9 @@ __all__ = [
     "c_rings",
     "density_index",
     "feature_index",
+    "mirrored",
+    "plane_coordinates",
+    "plane_points",
     "semicircle",
     "spiral",
     "two_moons",
