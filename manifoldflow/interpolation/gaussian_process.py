@@ -43,7 +43,8 @@ class GaussianProcessPaths(Bridge):
 
     The covariance is the same for every coordinate and every pair, so one factorisation serves them all, and
     it is kept for the next call with the same times. The Ornstein-Uhlenbeck kernel is Markov and needs none.
-    Every marginal of a process through independent draws from N(0, 1) is N(0, 1).
+    Between end points drawn from the process itself, whose correlation is k(T), every marginal is N(0, 1). Between
+    independent draws it is so only as k(T) -> 0: a short bridge passes nearer to the origin, as a straight line does.
     """
 
     def __init__(

@@ -37,7 +37,8 @@ class Method:
         description: What the path is, in one line.
         suits: Kinds of base it is meant for: "gaussian", "vmf", "uniform" (on a sphere), "dirichlet", "coordinates"
             (independent ones with cdf and icdf).
-        preserves: Kinds of base whose law every point of the path has, between independent draws.
+        preserves: Kinds of base whose law every point of the path has, between independent draws. (A bridge's marginals
+            are the base's only between end points with the correlation k(T) of its process.)
         build: From start, end and the keywords event_dim, base, space and the method's own to a path or a bridge.
         random: Whether it is a bridge: other paths at every call.
         needs: Which of "base" and "space" it cannot do without.
@@ -93,7 +94,11 @@ METHODS: dict[str, Method] = {
     for method in (
         Method("linear", "straight line", (*_COORDINATES, "dirichlet"), (), _plain(Linear)),
         Method(
-            "norm-corrected", "straight line at the interpolated norm", _GAUSSIAN + _SPHERE, (), _plain(NormCorrected)
+            "norm-corrected",
+            "straight line at the interpolated norm",
+            _GAUSSIAN + _SPHERE,
+            ("uniform",),
+            _plain(NormCorrected),
         ),
         Method("slerp", "great circle with interpolated norms", _GAUSSIAN + _SPHERE, ("uniform",), _plain(Slerp)),
         Method(
@@ -125,7 +130,7 @@ METHODS: dict[str, Method] = {
             "bridge",
             "random path of the Ornstein-Uhlenbeck process (or kernel=...) between the points",
             _GAUSSIAN,
-            _GAUSSIAN,
+            (),
             _plain(GaussianProcessBridge),
             random=True,
         ),
@@ -133,7 +138,7 @@ METHODS: dict[str, Method] = {
             "smooth-bridge",
             "random path of the process with a squared exponential kernel",
             _GAUSSIAN,
-            _GAUSSIAN,
+            (),
             _plain(_smooth),
             random=True,
         ),
@@ -141,7 +146,7 @@ METHODS: dict[str, Method] = {
             "langevin-bridge",
             "random path of the Langevin diffusion of a prior with score=...",
             _GAUSSIAN,
-            _GAUSSIAN,
+            (),
             _plain(LangevinBridge),
             random=True,
         ),
@@ -149,7 +154,7 @@ METHODS: dict[str, Method] = {
             "typical-bridge",
             "random path around the great circle at the interpolated norm",
             _GAUSSIAN + _SPHERE,
-            (),
+            ("uniform",),
             _plain(TypicalBridge),
             random=True,
             least=3,
@@ -158,7 +163,7 @@ METHODS: dict[str, Method] = {
             "brownian-bridge",
             "Brownian motion on the sphere or simplex, tied to both points",
             (*_SPHERE, "dirichlet"),
-            (),
+            ("uniform",),
             _on(SphereBrownianBridge),
             random=True,
             needs=("space",),

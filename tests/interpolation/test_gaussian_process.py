@@ -254,11 +254,20 @@ def test_way_points_as_a_sequence():
     assert torch.equal(samples[:, :, ::4], points.expand(7, 2, 5, 3))
 
 
-def test_bridge_between_draws_keeps_the_law():
-    z = torch.randn(4000, 2, 1)
-    samples = GaussianProcessBridge(z[:, 0], z[:, 1], kernel=SquaredExponential(0.4)).sample(torch.tensor([0.3, 0.5]))
+def test_bridge_between_draws_of_its_process_keeps_the_law():
+    kernel = SquaredExponential(0.8)
+    free = GaussianProcessWalk(event_shape=(1,), batch_shape=(4000,), kernel=kernel)
+    ends = free.sample(torch.tensor([0.0, 1.0]))
+    t = torch.tensor([0.3, 0.5])
+    samples = GaussianProcessBridge(ends[:, 0], ends[:, 1], kernel=kernel).sample(t)
+    independent = GaussianProcessBridge(ends[:, 0], ends[:, 1].roll(1, 0), kernel=kernel)
     for i in range(2):
         assert stats.kstest(samples[:, i, 0], stats.norm.cdf).pvalue > 1e-4
+        # Independent ends miss the correlation k(T), and with it the variance.
+        weights = independent._ties(t.double())[i]
+        variance = independent.variance(t)[i].item() + weights.square().sum().item()
+        assert variance < 0.85
+        assert independent.sample(t)[:, i].var().item() == pytest.approx(variance, rel=0.1)
 
 
 def test_a_sample_is_a_path():

@@ -1,0 +1,148 @@
+"""A small convolutional variational autoencoder with any prior of this library."""
+
+import math
+from typing import Any
+
+import torch
+from pyro.distributions import TorchDistribution
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Distribution, Independent, kl_divergence
+
+from ..distributions import Dirichlet, Gaussian, SphericalUniform, VonMisesFisher
+
+__all__ = ["VAE"]
+
+
+class VAE(nn.Module):
+    r"""Variational autoencoder :math:`q(z|x)`, :math:`p(x|z)`, :math:`p(z)` of images with values in [0, 1].
+
+    Two strided convolutions and a hidden layer encode, the mirror image decodes; every pixel is Bernoulli. The
+    posterior has the prior's family: von Mises-Fisher on the sphere, Dirichlet on the simplex, a Gaussian with
+    independent coordinates everywhere else.
+
+    Args:
+        image_shape: (channels, height, width).
+        latent_dim: Number of coordinates of a latent, unless there is a prior.
+        prior: Distribution of latent vectors with `sample` and `log_prob`; None for the standard normal. It stays on
+            its own device.
+        channels: Channels of the first convolution; the second has twice as many.
+        hidden: Width of the hidden layer.
+
+    Raises:
+        ValueError: An image shape or latent dimension that is not positive, or a prior that is not one vector.
+
+    Reference: Kingma and Welling, Auto-encoding variational Bayes, ICLR 2014 (arXiv 1312.6114); Davidson et al.,
+    Hyperspherical variational auto-encoders, UAI 2018, for the sphere.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        latent_dim: int = 2,
+        *,
+        prior: TorchDistribution | None = None,
+        channels: int = 32,
+        hidden: int = 128,
+    ) -> None:
+        super().__init__()
+        if len(image_shape) != 3 or min(image_shape) < 1:
+            raise ValueError(f"image_shape: expected (channels, height, width), all positive, got {image_shape}")
+        if prior is not None and (len(prior.event_shape) != 1 or prior.batch_shape):
+            raise ValueError(
+                f"prior: expected one distribution of vectors, got event shape {tuple(prior.event_shape)} and batch "
+                f"shape "
+                f"{tuple(prior.batch_shape)}"
+            )
+        n = latent_dim if prior is None else prior.event_shape[0]
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise ValueError(f"latent_dim: expected an integer of at least 1, got {n!r}")
+        self.image_shape, self.latent_dim = tuple(image_shape), n
+        self._prior = prior
+        self.register_buffer("_zero", torch.zeros(n))
+        colours, height, width = image_shape
+        sizes = [(height, width)]
+        for _ in range(2):
+            sizes.append((math.ceil(sizes[-1][0] / 2), math.ceil(sizes[-1][1] / 2)))
+        flat = 2 * channels * sizes[2][0] * sizes[2][1]
+        self.encoder = nn.Sequential(
+            nn.Conv2d(colours, channels, 3, stride=2, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),
+            nn.SiLU(),
+            nn.Flatten(),
+            nn.Linear(flat, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, 2 * n),
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(n, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, flat),
+            nn.Unflatten(1, (2 * channels, *sizes[2])),
+            nn.SiLU(),
+            nn.Upsample(size=sizes[1]),
+            nn.Conv2d(2 * channels, channels, 3, padding=1),
+            nn.SiLU(),
+            nn.Upsample(size=sizes[0]),
+            nn.Conv2d(channels, colours, 3, padding=1),
+        )
+        # torch's default shrinks the signal at every layer, so that all posteriors begin as the prior and stay there
+        # long.
+        for layer in [*self.encoder, *self.decoder]:
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+    @property
+    def prior(self) -> Any:
+        """p(z)."""
+        zero = self._zero
+        assert isinstance(zero, Tensor)
+        return Gaussian(zero) if self._prior is None else self._prior
+
+    def posterior(self, x: Tensor) -> Distribution:
+        """q(z|x) of images `(rows, channels, height, width)`, batch shape `(rows,)`."""
+        if x.shape[1:] != self.image_shape:
+            raise ValueError(
+                f"x: expected images of shape (rows, {', '.join(map(str, self.image_shape))}), got {tuple(x.shape)}"
+            )
+        place, spread = self.encoder(x).chunk(2, -1)
+        if isinstance(self._prior, (VonMisesFisher, SphericalUniform)):
+            loc = place / torch.linalg.vector_norm(place, dim=-1, keepdim=True)
+            # A cone whose angle does not depend on the dimension.
+            return VonMisesFisher(loc, 1 + self.latent_dim * nn.functional.softplus(spread[:, 0]))
+        if isinstance(self._prior, Dirichlet):
+            return Dirichlet(0.05 + nn.functional.softplus(place))
+        return Gaussian(place, nn.functional.softplus(spread) + 1e-4)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The centre of q(z|x), `(rows, n)`: its mode on the sphere, its mean elsewhere."""
+        posterior = self.posterior(x)
+        return posterior.loc if isinstance(posterior, VonMisesFisher) else posterior.mean
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean image of p(x|z) for latents `(rows, n)`, values in [0, 1]."""
+        return self.decoder(z).sigmoid()
+
+    def observation(self, z: Tensor) -> Distribution:
+        """p(x|z) of latents `(rows, n)`: independent Bernoulli pixels."""
+        return Independent(Bernoulli(logits=self.decoder(z), validate_args=False), 3)
+
+    def loss(self, x: Tensor) -> Tensor:
+        """Negative evidence lower bound in nats an image, by one draw from q(z|x); pixels count as probabilities.
+
+        The divergence from the prior is exact where torch knows it, and otherwise log q - log p of the draw.
+        """
+        posterior = self.posterior(x)
+        z = posterior.rsample()
+        try:
+            divergence = kl_divergence(posterior, self.prior)
+        except NotImplementedError:
+            divergence = posterior.log_prob(z) - self.prior.log_prob(z)
+        return (divergence - self.observation(z).log_prob(x)).mean()
+
+    @torch.no_grad()
+    def sample(self, count: int) -> Tensor:
+        """Mean images of draws from the prior, `(count, channels, height, width)`."""
+        return self.decode(self.prior.sample((count,)))
