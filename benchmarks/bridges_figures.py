@@ -75,14 +75,16 @@ def save(sheet: Tensor, file: Path, zoom: int = 2) -> None:
 
 def figure_limits(out: Path) -> None:
     horizons = torch.logspace(-2, 1.1, 60).double()
-    half = 0.5 / torch.cosh(horizons / 2)  # weight of each end at the midpoint
-    square = 1 - 2 * half.square() * torch.cosh(horizons) + 2 * half.square()
+    t = torch.tensor([0.5], dtype=torch.float64)
+    bridges = [GaussianProcessBridge(*torch.eye(2).double(), horizon=float(horizon)) for horizon in horizons]
+    half = torch.stack([bridge.mean(t)[0, 0] for bridge in bridges])  # weight of each end at the midpoint
+    square = torch.stack([bridge.variance(t)[0] for bridge in bridges]) + 2 * half.square()
     figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
     axis.semilogx(horizons, square, label=r"$|z|^2 / n$ (1 is typical)")
     axis.semilogx(horizons, half, label="weight of each end")
     for horizon in (0.1, 1.0, 2.0, 4.0):
         z = torch.linalg.qr(torch.randn(20_000, 2).double()).Q.T * math.sqrt(20_000)
-        x = GaussianProcessBridge(z[0], z[1], horizon=horizon).sample(torch.tensor([0.5]))[0]
+        x = GaussianProcessBridge(z[0], z[1], horizon=horizon).sample(t)[0]
         axis.plot(horizon, x.square().mean(), "o", color="C0")
         axis.plot(horizon, x @ z[0] / 20_000, "o", color="C1")
     axis.set(xlabel="horizon T", title="Bridge with kernel exp(-|h|) at its midpoint (dots: samples)", ylim=(0, 1.05))
@@ -91,9 +93,26 @@ def figure_limits(out: Path) -> None:
     plt.close(figure)
 
 
-def nearest(points: Tensor, data: Tensor) -> Tensor:
-    """Distance to the nearest encoded digit, `(...,)`."""
-    return torch.cdist(points.reshape(-1, points.shape[-1]), data).amin(-1).reshape(points.shape[:-1])
+class Support:
+    """Where the encoded digits are: a kernel density of their latents, and the level that 5 % of themselves are
+    below.
+    """
+
+    def __init__(self, data: Tensor, bandwidth: float = 0.12) -> None:
+        self.data, self.bandwidth = data, bandwidth
+        self.level = self.log_density(data, own=1.0).quantile(0.05)
+
+    def log_density(self, points: Tensor, own: float = 0.0) -> Tensor:
+        flat = points.reshape(-1, points.shape[-1])
+        parts = [
+            torch.exp(-0.5 * (torch.cdist(part, self.data) / self.bandwidth).square()).sum(-1) - own
+            for part in flat.split(2000)
+        ]
+        return torch.cat(parts).clamp_min(1e-30).log().reshape(points.shape[:-1])
+
+    def outside(self, points: Tensor) -> float:
+        """Share of the points that lie where fewer than 5 % of the digits do."""
+        return (self.log_density(points) < self.level).float().mean().item()
 
 
 METHODS = {
@@ -105,9 +124,22 @@ METHODS = {
 }
 
 
-def figure_map(model: VAE, images: Tensor, labels: Tensor, pairs: Tensor, out: Path) -> None:
+def outer_pairs(data: Tensor, labels: Tensor) -> list[tuple[int, int]]:
+    """Four pairs of digits of different classes far from the origin and a quarter turn to a half turn apart."""
+    order = data.norm(dim=-1).argsort(descending=True)[: len(data) // 5]
+    order = order[torch.randperm(len(order))]
+    pairs: list[tuple[int, int]] = []
+    for i, j in zip(order[::2].tolist(), order[1::2].tolist()):
+        cosine = torch.cosine_similarity(data[i], data[j], dim=0)
+        if labels[i] != labels[j] and -0.95 < cosine < 0:
+            pairs.append((i, j))
+    return pairs[:4]
+
+
+def figure_map(model: VAE, images: Tensor, labels: Tensor, out: Path) -> None:
     with torch.no_grad():
         data = model.encode(images)
+    pairs = outer_pairs(data, labels)
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained", sharex=True, sharey=True)
     for axis, (title, method, options) in zip(
         axes,
@@ -118,7 +150,7 @@ def figure_map(model: VAE, images: Tensor, labels: Tensor, pairs: Tensor, out: P
         ],
     ):
         axis.scatter(*data.T, c=labels, s=3, cmap="tab10", alpha=0.35, linewidths=0)
-        for k, (i, j) in enumerate(pairs[:4].tolist()):
+        for k, (i, j) in enumerate(pairs):
             ends = torch.stack([data[i], data[j]])
             if method is None:
                 for name, style in (("slerp", "-"), ("linear", "--")):
@@ -134,18 +166,30 @@ def figure_map(model: VAE, images: Tensor, labels: Tensor, pairs: Tensor, out: P
     figure.savefig(out / "latent_map.png", dpi=120)
     plt.close(figure)
 
-    print("\nPaths between encoded digits, two latent coordinates (interior times, 500 pairs)")
-    print(f"{'method':32s} {'distance to nearest digit':>26s} {'base log-density z':>19s} {'length':>8s}")
-    some = torch.randint(len(data), (500, 2))
-    prior = model.prior
-    own = nearest(prior.sample((4000,)), data).mean()
+    support, prior = Support(data), model.prior
+    anywhere = torch.randint(len(data), (300, 2))
+    outer = (data.norm(dim=-1) > data.norm(dim=-1).quantile(0.75)).nonzero().squeeze(-1)
+    far = outer[torch.randint(len(outer), (300, 2))]
+    print(
+        "\nPaths between 300 pairs of encoded digits, two latent coordinates; share of the path outside the data "
+        "(where fewer"
+    )
+    print("than 5 % of the digits are), z-score of the base log-density, length")
+    print(
+        f"{'method':30s} {'any pair: outside':>18s} {'z':>6s} {'length':>7s} {'outer pairs: outside':>21s} {'z':>6s} "
+        f"{'length':>7s}"
+    )
     for name, options in METHODS.items():
-        points = interpolate(data[some[:, 0]], data[some[:, 1]], method=name, steps=41, **options)[:, 1:-1]
-        z = log_density_z(prior, points).mean()
-        length = points.diff(dim=1).norm(dim=-1).sum(-1).mean()
+        cells = []
+        for some in (anywhere, far):
+            path = interpolate(data[some[:, 0]], data[some[:, 1]], method=name, steps=41, **options)
+            z = log_density_z(prior, path[:, 1:-1]).mean()
+            length = path.diff(dim=1).norm(dim=-1).sum(-1).mean()
+            cells += [support.outside(path[:, 1:-1]), z, length]
         title = name + "".join(f", {k} {v}" for k, v in options.items())
-        print(f"{title:32s} {nearest(points, data).mean():26.4f} {z:19.2f} {length:8.2f}")
-    print(f"{'draws from the prior':32s} {own:26.4f} {0:19.2f}")
+        print("{:30s} {:18.3f} {:6.2f} {:7.2f} {:21.3f} {:6.2f} {:7.2f}".format(title, *cells))
+    print(f"{'draws from the prior':30s} {support.outside(prior.sample((4000,))):18.3f}")
+    print(f"{'encoded digits':30s} {support.outside(data):18.3f}")
 
 
 def figure_strips(model: VAE, images: Tensor, pairs: Tensor, out: Path, name: str) -> None:
@@ -201,7 +245,7 @@ def figure_grid(model: VAE, images: Tensor, corners: list[int], out: Path) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.out.exists() and any(options.out.iterdir()):
@@ -216,7 +260,7 @@ def main() -> None:
     deep = train(images, 16, options.epochs, options.seed)
     first = {k: int((labels == k).nonzero()[3]) for k in range(10)}
     pairs = torch.tensor([[first[a], first[b]] for a, b in ((0, 1), (3, 7), (6, 4), (2, 9))])
-    figure_map(plane, images, labels, pairs, options.out)
+    figure_map(plane, images, labels, options.out)
     figure_strips(plane, images, pairs, options.out, "2d")
     figure_strips(deep, images, pairs, options.out, "16d")
     figure_random(deep, images, pairs[1].tolist(), options.out)
