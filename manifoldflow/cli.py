@@ -7,6 +7,7 @@ from typing import Annotated, Any
 try:
     import typer
     from rich.console import Console
+    from typer.core import TyperGroup
 except ImportError as missing:
     raise SystemExit(
         f'manifoldflow: the command line needs {missing.name}; install it with: pip install "manifoldflow[train]"'
@@ -14,7 +15,23 @@ except ImportError as missing:
 
 from . import __version__
 
+
+class _Commands(TyperGroup):
+    """Errors of the user are one line on standard error and exit status 1; an interruption is 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            print(f"manifoldflow: {stop or 'interrupted; nothing was written'}", file=sys.stderr)
+            raise typer.Exit(130) from None
+        except (ValueError, FloatingPointError, OSError, ImportError) as error:
+            print(f"manifoldflow: {error}", file=sys.stderr)
+            raise typer.Exit(1) from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Train flows with bases on manifolds, interpolate between images, evaluate and show the result.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -104,19 +121,29 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="Peak of the cosine schedule.")] = 1e-3,
     patience: Annotated[int, typer.Option(min=1, help="Epochs without a better validation loss before stopping.")] = 8,
     max_minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(min=1, help="Write a checkpoint to resume from every so many steps.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the unfinished run of --out with the settings it began with.")
+    ] = False,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
     """Train one flow of images; writes weights (safetensors), description (JSON) and log."""
-    from .steps import DataChoice, train_step
+    from .steps import DataChoice, resume_training, train_step
     from .training import TrainSettings
 
+    if resume:
+        _say_trained(resume_training(out, progress=not quiet), out, quiet)
+        return
     settings = TrainSettings(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
         patience=patience,
         max_seconds=None if max_minutes is None else 60 * max_minutes,
+        checkpoint_every=checkpoint_every,
         seed=seed,
     )
     record = train_step(
@@ -130,6 +157,10 @@ def train(
         settings=settings,
         progress=not quiet,
     )
+    _say_trained(record, out, quiet)
+
+
+def _say_trained(record: dict[str, Any], out: Path, quiet: bool) -> None:
     result = record["result"]
     _say(quiet)(
         f"Test bits per dimension {result['test_bpd']:.3f} after {result['epochs']} epochs "
@@ -224,12 +255,5 @@ def report(
 
 
 def main() -> None:
-    """Run the command line; errors of the user are one line on standard error and exit status 1."""
-    try:
-        app()
-    except KeyboardInterrupt:
-        print("manifoldflow: interrupted; nothing was written", file=sys.stderr)
-        raise SystemExit(130) from None
-    except (ValueError, FloatingPointError, OSError, ImportError) as error:
-        print(f"manifoldflow: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+    """Run the command line."""
+    app()

@@ -2,16 +2,26 @@
 
 import json
 import os
+import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .errors import DataError
 
-__all__ = ["MARKER", "atomic_path", "new_folder", "read_json", "write_json", "write_text"]
+__all__ = [
+    "MARKER",
+    "atomic_path",
+    "new_folder",
+    "read_json",
+    "resumable_folder",
+    "unfinished",
+    "write_json",
+    "write_text",
+]
 
 MARKER = "manifoldflow.json"
 """The file by which a folder shows that it was written by this library, and by which command."""
@@ -70,6 +80,22 @@ def _check_replaceable(out: Path, command: str) -> None:
         raise DataError(f"--out: {out} already holds {what}; choose another folder or remove it first")
 
 
+def _make(folder: Path, out: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise DataError(f"--out: {out} cannot be written ({error.strerror}); choose another folder") from error
+
+
+def _finish(folder: Path, out: Path, command: str, description: dict[str, Any]) -> None:
+    """Mark the finished folder and move it to its place."""
+    write_json(folder / MARKER, {"command": command, **description})
+    _check_replaceable(out, command)  # it may have been filled while we worked
+    if out.exists():
+        shutil.rmtree(out)
+    os.replace(folder, out)
+
+
 @contextmanager
 def new_folder(out: Path, command: str, description: dict[str, Any]) -> Iterator[Path]:
     """A temporary folder that becomes `out` on success; on failure nothing is left behind.
@@ -82,18 +108,49 @@ def new_folder(out: Path, command: str, description: dict[str, Any]) -> Iterator
     """
     out = Path(out)
     _check_replaceable(out, command)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.partial-"))
-        temporary.chmod(0o755)
-    except OSError as error:
-        raise DataError(f"--out: {out} cannot be written ({error.strerror}); choose another folder") from error
+    temporary = out.parent / f".{out.name}.partial-{secrets.token_hex(4)}"
+    _make(temporary, out)
     try:
         yield temporary
-        write_json(temporary / MARKER, {"command": command, **description})
-        _check_replaceable(out, command)  # it may have been filled while we worked
-        if out.exists():
-            shutil.rmtree(out)
-        os.replace(temporary, out)
+        _finish(temporary, out, command, description)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def unfinished(out: Path) -> Path:
+    """Where a resumable command keeps what it has done so far of `out`."""
+    return Path(out).parent / f".{Path(out).name}.unfinished"
+
+
+@contextmanager
+def resumable_folder(
+    out: Path, command: str, description: dict[str, Any], *, resume: bool, keep: Callable[[Path], bool]
+) -> Iterator[Path]:
+    """Like `new_folder`, but what is worth keeping outlives a failure, a kill or an interruption.
+
+    Args:
+        out: The folder to be.
+        command: Who writes it.
+        description: For the marker; also written at the start, for a later resumption to read.
+        resume: Continue in the folder that an unfinished run left.
+        keep: Whether an unfinished folder is worth resuming; otherwise it is removed.
+
+    Raises:
+        DataError: There is nothing to resume, or something that a new run would destroy.
+    """
+    out, folder = Path(out), unfinished(out)
+    _check_replaceable(out, command)
+    if resume and not folder.is_dir():
+        raise DataError(f"--resume: there is no unfinished run of {out}; start it without --resume")
+    if not resume:
+        if folder.exists() and keep(folder):
+            raise DataError(f"--out: {out} has an unfinished run; continue it with --resume, or remove {folder}")
+        shutil.rmtree(folder, ignore_errors=True)
+        _make(folder, out)
+        write_json(folder / MARKER, {"command": f"{command} (unfinished)", **description})
+    try:
+        yield folder
+        _finish(folder, out, command, description)
+    finally:
+        if folder.exists() and not keep(folder):
+            shutil.rmtree(folder)

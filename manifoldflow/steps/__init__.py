@@ -5,7 +5,7 @@ from .evaluate import evaluate_step
 from .interpolate import DEMO_METHODS, interpolate_step
 from .report import report_step
 from .sample import sample_step
-from .train import DataChoice, TrainedRun, load_run, train_step
+from .train import DataChoice, TrainedRun, load_run, resume_training, train_step
 
 __all__ = [
     "DEMO_METHODS",
@@ -16,6 +16,7 @@ __all__ = [
     "interpolate_step",
     "load_run",
     "report_step",
+    "resume_training",
     "run_demo",
     "sample_step",
     "train_step",

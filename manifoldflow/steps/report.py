@@ -16,17 +16,19 @@ __all__ = ["report_step"]
 
 
 def _history(model: Path) -> list[tuple[int, float]]:
-    """(epoch, validation bits per dimension) from Lightning's CSV log."""
-    path = model / "log" / "metrics.csv"
-    try:
-        with path.open(newline="") as file:
-            return [
-                (int(row["epoch"]), float(row["validation_bpd"]))
-                for row in csv.DictReader(file)
-                if row.get("validation_bpd")
-            ]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: missing or damaged ({error})") from error
+    """(epoch, validation bits per dimension) from Lightning's CSV logs, a resumption's after what it continues."""
+    history: dict[int, float] = {}
+    paths = sorted(model.glob("log*/metrics.csv"), key=lambda path: (len(path.parent.name), path.parent.name))
+    for path in paths:
+        try:
+            with path.open(newline="") as file:
+                rows = [row for row in csv.DictReader(file) if row.get("validation_bpd")]
+            history |= {int(row["epoch"]): float(row["validation_bpd"]) for row in rows}
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{path}: damaged ({error})") from error
+    if not history:
+        raise DataError(f"{model}: expected the log of its training, log/metrics.csv, found none")
+    return sorted(history.items())
 
 
 def write_report_files(evaluation: Path, folder: Path) -> dict[str, Any]:

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from ..data import DATA_SETS, ImageSet, load_images, quantise, split
 from ..errors import DataError
-from ..files import new_folder
-from ..flows import FlowDescription, ManifoldFlow
+from ..files import resumable_folder, unfinished
+from ..flows import FlowDescription, ManifoldFlow, build_flow
 from ..training import SavedFlow, TrainSettings, load_flow, save_flow, train_flow
-from ..training.fit import held_out_bits_per_dim
+from ..training.fit import CHECKPOINTS
+from ..training.flow_module import held_out_bits_per_dim
 from .record import read_record, versions
 
-__all__ = ["DataChoice", "TrainedRun", "load_run", "seeded_samples", "train_step"]
+__all__ = ["DataChoice", "TrainedRun", "load_run", "resume_training", "seeded_samples", "train_step"]
 
 _BPD_DRAWS = 5
 
@@ -94,19 +95,65 @@ def train_step(
 
     Raises:
         ValueError, DataError: A setting or the data is not as expected; nothing is written then.
+        FloatingPointError, KeyboardInterrupt: If there is a checkpoint, it is kept for `resume_training`.
     """
     data = data.resolved()
-    train, validation, test = data.load()
+    shape = data.load()[0].shape
     description = FlowDescription(
-        train.shape, base=base, base_parameter=base_parameter, levels=levels, steps=steps, hidden=hidden
+        shape, base=base, base_parameter=base_parameter, levels=levels, steps=steps, hidden=hidden
     )
+    return _train(data, out, description, settings, resume=False, progress=progress)
+
+
+def resume_training(out: Path, *, progress: bool = True) -> dict[str, Any]:
+    """Continue the run that was stopped before it could write `out`, with the settings it was started with.
+
+    Raises:
+        DataError: There is no such run.
+    """
+    folder = unfinished(out)
+    if not folder.is_dir():
+        raise DataError(f"--resume: there is no unfinished run of {out}; start it without --resume")
+    record = read_record(folder, "train (unfinished)")
+    try:
+        settings = record["settings"]
+        data = DataChoice(**settings["data"])
+        description = FlowDescription.from_json(settings["flow"])
+        training = TrainSettings(**settings["training"])
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder}: its record is damaged ({error}); remove the folder and start again") from error
+    return _train(data, out, description, training, resume=True, progress=progress)
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    return (folder / CHECKPOINTS / "last.ckpt").is_file()
+
+
+def _train(
+    data: DataChoice, out: Path, description: FlowDescription, settings: TrainSettings, *, resume: bool, progress: bool
+) -> dict[str, Any]:
+    train, validation, test = data.load()
+    build_flow(description)  # raises, before anything is written, if the images do not suit
     record: dict[str, Any] = {
         "settings": {"data": asdict(data), "flow": description.to_json(), "training": settings.to_json()},
         "images": {"train": len(train), "validation": len(validation), "test": len(test)},
         "versions": versions(),
     }
-    with new_folder(out, "train", record) as folder:
-        result = train_flow(description, train, validation, settings, folder=folder, progress=progress, title=base)
+    with resumable_folder(out, "train", record, resume=resume, keep=_has_checkpoint) as folder:
+        try:
+            result = train_flow(
+                description,
+                train,
+                validation,
+                settings,
+                folder=folder,
+                resume=resume,
+                progress=progress,
+                title=description.base,
+            )
+        except (FloatingPointError, KeyboardInterrupt) as error:
+            hint = "; continue from the last checkpoint with --resume" if _has_checkpoint(folder) else ""
+            raise type(error)(f"{error}{hint}") from error
         bpd = held_out_bits_per_dim(result.flow, test, seed=settings.seed, draws=_BPD_DRAWS)
         record["result"] = {
             "test_bpd": float(bpd.mean()),
@@ -119,7 +166,7 @@ def train_step(
             "images_per_second": round(result.images_per_second, 1),
         }
         save_flow(folder, SavedFlow(result.flow, description, train.levels, record["result"]))
-        shutil.rmtree(folder / "checkpoints")  # the same weights now stand in flow.safetensors
+        shutil.rmtree(folder / CHECKPOINTS)  # the best weights now stand in flow.safetensors
     return {"command": "train", **record}
 
 

@@ -1,15 +1,11 @@
-"""Training a flow of images: a Lightning module, and one function that runs it."""
+"""One function that trains a flow: Lightning's trainer with early stopping, checkpoints and resumption."""
 
-import logging
-import math
+import signal
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
@@ -18,17 +14,17 @@ from lightning.pytorch.callbacks.progress import ProgressBar, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 
-from ..data import ImageSet, bits_per_dim, dequantise, hashed_uniform
+from ..data import ImageSet, dequantise, hashed_uniform
 from ..errors import DataError
 from ..flows import FlowDescription, ManifoldFlow, build_flow
-from .batches import eval_loader, train_loader
+from .batches import EpochBatches, ResumableLoader, eval_loader
+from .flow_module import EVAL_BATCH, FlowModule, quiet_lightning
 from .settings import TrainSettings
 
-__all__ = ["FlowModule", "FlowTraining", "quiet_lightning", "held_out_bits_per_dim", "train_flow"]
+__all__ = ["CHECKPOINTS", "FlowTraining", "train_flow"]
 
-_VALIDATION_EPOCH = 2**31 - 1
-"""The noise of validation and test is that of no training epoch, and always the same."""
-_EVAL_BATCH = 500
+CHECKPOINTS = "checkpoints"
+"""The folder of checkpoints inside a training's folder: `best.ckpt` (weights) and `last.ckpt` (to resume from)."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ class FlowTraining:
         epochs: Epochs run.
         best_epoch: The epoch whose weights these are, from 0.
         validation_bpd: Its bits per dimension on the validation images.
-        seconds: Wall time of the training loop.
+        seconds: Wall time of the training loop; since resumption, if it was resumed.
         images_per_second: Training images over that time, validation included.
         stopped_by: "epochs", "early stopping" or "time limit".
     """
@@ -54,68 +50,6 @@ class FlowTraining:
     stopped_by: str
 
 
-class FlowModule(L.LightningModule):
-    """Maximum likelihood with uniform dequantisation; the loss is in bits per dimension."""
-
-    def __init__(self, flow: ManifoldFlow, dim: int, levels: int, settings: TrainSettings, steps: int) -> None:
-        super().__init__()
-        self.flow, self.dim, self.levels, self.settings, self.steps = flow, dim, levels, settings, steps
-
-    def _loss(self, batch: tuple[Tensor, Tensor], epoch: int) -> Tensor:
-        index, images = batch
-        noise = hashed_uniform(index, self.dim, seed=self.settings.seed, epoch=epoch)
-        x = dequantise(images, self.levels, noise.view(images.shape))
-        return bits_per_dim(self.flow(x), self.dim, self.levels).mean()
-
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        loss = self._loss(batch, self.current_epoch)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the training loss became {float(loss.detach())} at step {self.global_step}; "
-                "try a smaller learning_rate or a longer warmup"
-            )
-        self.log("train_bpd", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(batch[0]))
-        return loss
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        loss = self._loss(batch, _VALIDATION_EPOCH)
-        self.log("validation_bpd", loss, prog_bar=True, batch_size=len(batch[0]))
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.settings.learning_rate, fused=True)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def _rate(self, step: int) -> float:
-        warm = min(1.0, (step + 1) / (self.settings.warmup + 1))
-        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
-
-
-@contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Lightning's hints on hardware and workers silenced, for data that is in memory anyway."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            for message in (".*does not have many workers.*", ".*smaller than the logging interval.*"):
-                warnings.filterwarnings("ignore", message)
-            warnings.filterwarnings("ignore", category=DeprecationWarning, module="(lightning|torch).*")
-            warnings.filterwarnings("ignore", category=FutureWarning, module="(lightning|torch).*")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels):
-            logger.setLevel(level)
-
-
-def _stop_reason(trainer: L.Trainer, early: EarlyStopping, timer: Timer | None) -> str:
-    if timer is not None and (timer.time_remaining() or 0) <= 0:
-        return "time limit"
-    return "early stopping" if early.stopped_epoch else "epochs"
-
-
 def train_flow(
     description: FlowDescription,
     train: ImageSet,
@@ -123,51 +57,52 @@ def train_flow(
     settings: TrainSettings,
     *,
     folder: Path,
+    resume: bool = False,
     progress: bool = True,
     title: str = "",
     accelerator: str = "auto",
 ) -> FlowTraining:
     """Train a flow by maximum likelihood, and keep the weights with the best validation loss.
 
+    A run that was killed at any step and is resumed gives, on a CPU, bit for bit the weights of the
+    uninterrupted run: batch order and noise are functions of (seed, epoch, example).
+
     Args:
         description: The architecture and base.
         train: Training images.
         validation: Images for early stopping and the choice of the weights.
-        settings: Epochs, batch size, rates, seed.
-        folder: Existing folder for the checkpoint and the CSV log.
+        settings: Epochs, batch size, rates, seed, how often to write a checkpoint.
+        folder: Folder for the checkpoints and the CSV log.
+        resume: Continue from the last checkpoint in `folder`, if there is one.
         progress: Show Lightning's progress bar, headed by `title`.
         accelerator: As Lightning's Trainer takes it.
 
     Raises:
         DataError: Images of another shape than the description's, or differing levels.
         FloatingPointError: The loss became NaN or infinite; names the step and a remedy.
+        KeyboardInterrupt: With the step that was reached.
     """
     for name, data in {"train": train, "validation": validation}.items():
         if data.shape != description.shape:
             raise DataError(f"{name}: expected images of shape {description.shape}, got {data.shape}")
     if train.levels != validation.levels:
         raise DataError(f"validation: expected {train.levels} levels as in the training data, got {validation.levels}")
-    torch.manual_seed(settings.seed)
-    flow = build_flow(description)
-    loader, batches = train_loader(train, settings.batch_size, settings.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        flow = build_flow(description)
     _initialise(flow, train, settings)
-    module = FlowModule(flow, description.dim, train.levels, settings, settings.epochs * len(loader))
-    early = EarlyStopping("validation_bpd", patience=settings.patience, check_finite=False)
-    best = ModelCheckpoint(
-        folder / "checkpoints", "best", monitor="validation_bpd", save_weights_only=True, enable_version_counter=False
-    )
-    callbacks: list[Callback] = [early, best]
-    timer = None
-    if settings.max_seconds is not None:
-        timer = Timer(duration=timedelta(seconds=settings.max_seconds), verbose=False)
-        callbacks.append(timer)
+    batches = EpochBatches(len(train), settings.batch_size, settings.seed)
+    module = FlowModule(flow, dim=description.dim, levels=train.levels, settings=settings, batches=batches)
+    last = folder / CHECKPOINTS / "last.ckpt"
+    start = last if resume and last.is_file() else None
+    early, best, timer, callbacks = _callbacks(folder, settings)
     if progress:
         callbacks.append(_progress_bar(title))
     with quiet_lightning():
         trainer = L.Trainer(
             max_epochs=settings.epochs,
             callbacks=callbacks,
-            logger=CSVLogger(folder, name="", version="log"),
+            logger=CSVLogger(folder, name="", version=_free_log(folder)),
             gradient_clip_val=settings.clip,
             enable_progress_bar=progress,
             enable_model_summary=False,
@@ -177,20 +112,63 @@ def train_flow(
             use_distributed_sampler=False,
         )
         started = time.perf_counter()
-        trainer.fit(module, loader, eval_loader(validation, _EVAL_BATCH))
+        first_step = torch.load(start, weights_only=True)["global_step"] if start else 0
+        _fit(trainer, module, ResumableLoader(train, batches), validation, start)
         seconds = time.perf_counter() - started
     content = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
     module.load_state_dict(content["state_dict"])
-    images = trainer.global_step * batches.batch_size
     return FlowTraining(
         flow=flow.eval().cpu(),
         epochs=trainer.current_epoch,
         best_epoch=content["epoch"],
         validation_bpd=float(best.best_model_score),
         seconds=seconds,
-        images_per_second=images / seconds,
-        stopped_by=_stop_reason(trainer, early, timer),
+        images_per_second=(trainer.global_step - first_step) * batches.batch_size / seconds,
+        stopped_by=_stop_reason(early, timer),
     )
+
+
+def _callbacks(
+    folder: Path, settings: TrainSettings
+) -> tuple[EarlyStopping, ModelCheckpoint, Timer | None, list[Callback]]:
+    early = EarlyStopping("validation_bpd", patience=settings.patience, check_finite=False)
+    options = {"dirpath": folder / CHECKPOINTS, "enable_version_counter": False}
+    best = ModelCheckpoint(filename="best", monitor="validation_bpd", save_weights_only=True, **options)
+    callbacks: list[Callback] = [early, best]
+    if settings.checkpoint_every is not None:
+        last = ModelCheckpoint(filename="last", every_n_train_steps=settings.checkpoint_every, **options)
+        callbacks.append(last)
+    timer = None
+    if settings.max_seconds is not None:
+        timer = Timer(duration=timedelta(seconds=settings.max_seconds), verbose=False)
+        callbacks.append(timer)
+    return early, best, timer, callbacks
+
+
+def _fit(
+    trainer: L.Trainer, module: FlowModule, loader: ResumableLoader, validation: ImageSet, start: Path | None
+) -> None:
+    """Lightning answers Ctrl-C with SystemExit and keeps ignoring the signal; say where it stopped instead."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, loader, eval_loader(validation, EVAL_BATCH), ckpt_path=start, weights_only=True)
+    except SystemExit:
+        raise KeyboardInterrupt(f"training stopped at step {trainer.global_step}") from None
+    finally:
+        if handler is not None and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, handler)
+
+
+def _free_log(folder: Path) -> str:
+    """A log of its own for every resumption, since Lightning empties one that it finds."""
+    number = len(list(folder.glob("log*")))
+    return f"log-{number + 1}" if number else "log"
+
+
+def _stop_reason(early: EarlyStopping, timer: Timer | None) -> str:
+    if timer is not None and (timer.time_remaining() or 0) <= 0:
+        return "time limit"
+    return "early stopping" if early.stopped_epoch else "epochs"
 
 
 def _progress_bar(title: str) -> ProgressBar:
@@ -210,16 +188,3 @@ def _initialise(flow: ManifoldFlow, train: ImageSet, settings: TrainSettings) ->
     noise = hashed_uniform(index, train.images[0].numel(), seed=settings.seed, epoch=0)
     images = train.images[index]
     initialise(dequantise(images, train.levels, noise.view(images.shape)))
-
-
-@torch.no_grad()
-def held_out_bits_per_dim(flow: ManifoldFlow, data: ImageSet, *, seed: int, draws: int = 1) -> Tensor:
-    """Bits per dimension of each image, shape (N,), averaged over `draws` of the dequantisation noise."""
-    total = torch.zeros(len(data))
-    dim = data.images[0].numel()
-    for draw in range(draws):
-        for index, images in eval_loader(data, _EVAL_BATCH):
-            noise = hashed_uniform(index, dim, seed=seed, epoch=_VALIDATION_EPOCH - 1 - draw)
-            x = dequantise(images, data.levels, noise.view(images.shape))
-            total[index] += bits_per_dim(flow.log_prob(x), dim, data.levels)
-    return total / draws

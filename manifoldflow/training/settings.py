@@ -18,6 +18,7 @@ class TrainSettings:
         clip: Gradient norm above which gradients are scaled down.
         patience: Stop after so many epochs without a better validation loss.
         max_seconds: Stop after so many seconds, whatever was reached; None for no limit.
+        checkpoint_every: Steps between checkpoints from which the run can be resumed; None for none.
         seed: Decides initial weights, batch order and noise.
     """
 
@@ -28,12 +29,15 @@ class TrainSettings:
     clip: float = 50.0
     patience: int = 8
     max_seconds: float | None = None
+    checkpoint_every: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "clip", "patience"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        if self.checkpoint_every is not None and self.checkpoint_every < 1:
+            raise ValueError(f"checkpoint_every: expected a number of steps or None, got {self.checkpoint_every}")
         if self.warmup < 0:
             raise ValueError(f"warmup: expected a number of steps, 0 or more, got {self.warmup}")
         if self.max_seconds is not None and not self.max_seconds > 0:

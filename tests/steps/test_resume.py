@@ -1,0 +1,104 @@
+"""A training run that is killed at any step and resumed ends with the weights of the uninterrupted run, bit for bit."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from safetensors.torch import load_file
+
+from manifoldflow.errors import DataError
+from manifoldflow.files import unfinished
+from manifoldflow.steps import DataChoice, resume_training, train_step
+from manifoldflow.training import TrainSettings
+
+# 1,258 images: 12 steps an epoch; checkpoints fall inside epochs and on their borders.
+SETTINGS = TrainSettings(epochs=4, batch_size=100, checkpoint_every=5, patience=2)
+ARGUMENTS = ["--base", "vmf", "--levels", "1", "--steps", "2", "--hidden", "16", "--epochs", "4"]
+ARGUMENTS += ["--batch-size", "100", "--checkpoint-every", "5", "--patience", "2", "--quiet"]
+
+
+def train(out):
+    return train_step(
+        DataChoice("digits"), out, base="vmf", levels=1, steps=2, hidden=16, settings=SETTINGS, progress=False
+    )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "model"
+    return load_file((train(out), out / "flow.safetensors")[1])
+
+
+def last_step(out):
+    import torch
+
+    return torch.load(unfinished(out) / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+
+
+def start_and_kill(out, step):
+    """Start a run in a process of its own and send SIGKILL once its checkpoint of that step is there."""
+    command = [sys.executable, "-m", "manifoldflow", "train", "--out", str(out), *ARGUMENTS]
+    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    checkpoint = unfinished(out) / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if checkpoint.is_file() and last_step(out) >= step:
+            break
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return process.returncode
+
+
+@pytest.mark.parametrize("step", [5, 25])
+def test_killed_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, step):
+    out = tmp_path / "model"
+    assert start_and_kill(out, step) == -signal.SIGKILL
+    assert not out.exists()
+    with pytest.raises(DataError, match="has an unfinished run; continue it with --resume"):
+        train(out)
+    resume_training(out, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    weights = load_file(out / "flow.safetensors")
+    assert weights.keys() == uninterrupted.keys()
+    for name, value in weights.items():
+        assert value.equal(uninterrupted[name]), name
+
+
+def test_interruption_keeps_the_checkpoint_and_says_how_to_go_on(tmp_path, uninterrupted):
+    out = tmp_path / "model"
+    command = [sys.executable, "-m", "manifoldflow", "train", "--out", str(out), *ARGUMENTS]
+    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)
+    checkpoint = unfinished(out) / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "training stopped at step" in stderr
+    assert "continue from the last checkpoint with --resume" in stderr
+    assert "Traceback" not in stderr
+    resume_training(out, progress=False)
+    weights = load_file(out / "flow.safetensors")
+    assert all(value.equal(uninterrupted[name]) for name, value in weights.items())
+
+
+def test_nothing_to_resume(tmp_path):
+    with pytest.raises(DataError, match="there is no unfinished run"):
+        resume_training(tmp_path / "model")
+    (tmp_path / ".model.unfinished").mkdir()
+    with pytest.raises(DataError, match=r"expected a folder written by 'manifoldflow train \(unfinished\)'"):
+        resume_training(tmp_path / "model")
+
+
+def test_failure_before_the_first_checkpoint_leaves_nothing(tmp_path):
+    settings = TrainSettings(epochs=4, learning_rate=1e12, warmup=0, clip=1e30, checkpoint_every=1000)
+    with pytest.raises(FloatingPointError, match="try a smaller learning_rate"):
+        train_step(
+            DataChoice("digits"), tmp_path / "a", base="vmf", levels=1, steps=1, settings=settings, progress=False
+        )
+    assert list(tmp_path.iterdir()) == []
