@@ -54,6 +54,8 @@ class FlatMetric(TorchMetric, EuclideanMetric):
 class FlatCoordinates(Space):
     """Membership, projection and random points of a space whose points are any vectors `(*batch, d)`."""
 
+    tangent_everywhere = True
+
     def off(self, point: Tensor) -> Tensor:
         """0 where every coordinate is finite, NaN elsewhere."""
         return (point - point).abs().amax(-1)

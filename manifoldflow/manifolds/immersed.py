@@ -75,6 +75,10 @@ class ImmersedMetric(PullbackMetric):
             )
         return vector
 
+    def squared_dist(self, point_a: Tensor, point_b: Tensor) -> Tensor:
+        """Squared length `(*batch,)` of the geodesic that `log` finds, which raises as it does."""
+        return self.squared_norm(self.log(point_b, point_a), point_a)
+
     def parallel_transport(
         self,
         tangent_vec: Tensor,

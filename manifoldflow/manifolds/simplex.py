@@ -49,6 +49,8 @@ class Simplex(Space, LevelSet):
     `metric.log_volume_form` is Lebesgue measure on the first d coordinates.
     """
 
+    tangent_everywhere = True
+
     def __init__(self, dim: int, equip: bool = True, *, metric: str = "fisher_rao") -> None:
         if metric not in METRICS:
             raise ValueError(f"metric: expected one of {', '.join(map(repr, METRICS))}, got {metric!r}")

@@ -29,6 +29,7 @@ class Space:
     dim: int
     shape: tuple[int, ...]
     metric: TorchMetric
+    tangent_everywhere = False  # whether the tangent vectors are the same at every point
 
     def off(self, point: Tensor) -> Tensor:
         """How far `(*batch,)` each point is off the manifold; NaN where a coordinate is NaN."""
@@ -57,8 +58,14 @@ class Space:
         return self.off(point) <= (tolerance(point.dtype) if atol is None else atol)
 
     def is_tangent(self, vector: Tensor, base_point: Tensor | None = None, atol: float | None = None) -> Tensor:
-        """Whether each vector is tangent at `base_point`, shape `(*batch,)`; `atol` is by dtype unless given."""
+        """Whether each vector is tangent at `base_point`, shape `(*batch,)`; `atol` is by dtype unless given.
+
+        Raises:
+            ValueError: No `base_point`, where tangent vectors depend on it.
+        """
         batch = vector.shape[:-1]
+        if base_point is None and not self.tangent_everywhere:
+            raise ValueError(f"base_point: expected points, on which the tangent vectors of {self!r} depend, got None")
         if base_point is not None:
             batch = torch.broadcast_shapes(batch, base_point.shape[:-1])
         if vector.shape[-1:] != self.shape:

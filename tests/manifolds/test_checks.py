@@ -87,6 +87,14 @@ def test_tangent_vectors():
     check_tangent(Simplex(2), p, u=Simplex(2).to_tangent(torch.randn(3, 3), p))
 
 
+def test_tangent_without_a_base_point():
+    u = torch.tensor([[0.5, -0.5], [0.5, 0.5]])
+    assert Simplex(1).is_tangent(u).tolist() == [True, False]
+    assert Euclidean(2).is_tangent(u).all()
+    with pytest.raises(ValueError, match=r"base_point: expected points, .* of Hypersphere\(1\) depend, got None"):
+        Hypersphere(1).is_tangent(u)
+
+
 def test_foreign_spaces_are_checked_by_their_own_belongs():
     space = GeomstatsHypersphere(2)
     x = Hypersphere(2).random_point(4).reshape(2, 2, 3)

@@ -96,6 +96,9 @@ def test_shooting_that_does_not_converge_is_refused():
     x = torch.tensor([[3.0, 0.0]], dtype=torch.float64)
     with pytest.raises(CutLocusError, match=r"shooting .* did not converge at row 0"):
         space.metric.log(-x + 0.1, x)
+    with pytest.raises(CutLocusError, match="did not converge"):
+        space.metric.dist(x, -x + 0.1)
+    assert space.metric.log_and_cut(-x + 0.1, x)[1].all()
 
 
 def test_what_is_not_implemented_says_so():
