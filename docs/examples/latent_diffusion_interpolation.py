@@ -8,7 +8,9 @@ import torch
 import manifoldflow.interpolation as mfi
 
 start, end = torch.randn(4, 64, 64), torch.randn(4, 64, 64)
-path = mfi.interpolate(start, end, method="matched", event_dim=3, steps=9)  # (9, 4, 64, 64), each a standard normal draw
+path = mfi.interpolate(
+    start, end, method="matched", event_dim=3, steps=9
+)  # (9, 4, 64, 64), each a standard normal draw
 walks = mfi.interpolate(start, end, method="typical-bridge", event_dim=3, steps=9, samples=3)  # three random walks
 sheet = mfi.grid(torch.randn(4, 4, 64, 64), 5, 5, event_dim=3)  # (5, 5, 4, 64, 64), four latents in the corners
 

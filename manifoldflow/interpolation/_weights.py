@@ -5,7 +5,12 @@ from torch import Tensor
 
 from ..manifolds import is_eager
 
-__all__ = ["two_point_sum", "weighted_sum"]
+__all__ = ["product_is_exact", "two_point_sum", "weighted_sum"]
+
+
+def product_is_exact(points: Tensor) -> bool:
+    """Whether a matrix product with `points` keeps their digits: 1 x + 0 y is x. Not asked while compiling."""
+    return is_eager() and points.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest"
 
 
 def weighted_sum(weights: Tensor, points: Tensor, event_dim: int) -> Tensor:
@@ -17,7 +22,7 @@ def weighted_sum(weights: Tensor, points: Tensor, event_dim: int) -> Tensor:
     """
     event = points.shape[points.ndim - event_dim :]
     flat = points.flatten(points.ndim - event_dim)
-    if is_eager() and points.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest":
+    if product_is_exact(points):
         total = weights @ flat
     else:
         total = weights[..., :1] * flat[..., :1, :]

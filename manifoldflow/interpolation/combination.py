@@ -1,5 +1,6 @@
 """Combinations of n points with weights, and the grids and subspaces made of them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -31,7 +32,8 @@ def combine(
     Args:
         points: `(*batch, n, *event)`, n at least 2.
         weights: `(n,)`, or `(*combinations, n)`; any sign, not all zero. Their overall scale does not matter.
-        base: Distribution with a known lift (see `Matched`); None for the standard normal.
+        base: Distribution with a known lift (see `Matched`), or a sequence of them, whose coordinates stand one after
+            the other; None for the standard normal.
         event_dim: Number of dimensions of one point; at least that of the base's event shape.
         generator: Source of the random lengths of directions and of Gamma totals; None for torch's global one.
 
@@ -45,6 +47,10 @@ def combine(
     5.
     """
     check_event_dim(event_dim)
+    if isinstance(base, Sequence):
+        sizes = [part.event_shape[-1] for part in base]
+        blocks = as_points("points", points, 2).split(sizes, -1)
+        return torch.cat([combine(x, weights, base=b, generator=generator) for b, x in zip(base, blocks)], -1)
     if base is not None:
         event_dim = max(event_dim, len(base.event_shape))
     points = as_points("points", points, event_dim + 1)
@@ -142,7 +148,7 @@ def grid(
         if isinstance(value, bool) or not isinstance(value, int) or value < 2:
             raise ValueError(f"{name}: expected an integer of at least 2, got {value!r}")
     points = torch.as_tensor(points)
-    depth = len(space.shape) if space is not None else max(event_dim, len(base.event_shape) if base is not None else 1)
+    depth = len(space.shape) if space is not None else max(event_dim, len(getattr(base, "event_shape", ())))
     corners = points.shape[points.ndim - depth - 1] if points.ndim > depth else 0
     if corners not in ((3, 4) if space is None else (4,)):
         wanted = "3 or 4" if space is None else "4"

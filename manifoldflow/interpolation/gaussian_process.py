@@ -10,6 +10,7 @@ from torch import Tensor
 from ._arguments import as_points, check_event_dim, check_times
 from ._factor import NotPositiveDefiniteError, factor, multiply
 from ._markov import markov_residual
+from ._weights import product_is_exact, weighted_sum
 from .bridge import Bridge
 from .kernels import ExponentialPower, Kernel, OrnsteinUhlenbeck, _positive
 
@@ -122,8 +123,8 @@ class GaussianProcessPaths(Bridge):
 
     def mean(self, t: Tensor) -> Tensor:
         """Mean at times `t` `(m,)`, as `(*batch, m, *event)`."""
-        weights = self._ties(self._times64(t)).to(self.like.dtype)
-        return (weights @ self._flat).unflatten(-1, self.event_shape)
+        weights = self._exact_ties(self._times64(t)).to(self.like.dtype)
+        return weighted_sum(weights, self._flat, 1).unflatten(-1, self.event_shape)
 
     def covariance(self, t: Tensor) -> Tensor:
         """Covariance between times `t`, `(m, m)`, the same for every coordinate; coordinates are
@@ -161,7 +162,7 @@ class GaussianProcessPaths(Bridge):
                 f"{tuple(value.shape)}"
             )
         flat = value.flatten(value.ndim - len(self.event_shape))
-        rest = (flat - self._ties(times).to(flat.dtype) @ self._flat).double()
+        rest = flat.double() - self._ties(times) @ self._flat.double()
         tied = (times[:, None] == self.at).any(-1)
         lower, info = torch.linalg.cholesky_ex(self._covariance(times)[~tied][:, ~tied])
         if int(info):
@@ -200,11 +201,15 @@ class GaussianProcessPaths(Bridge):
                 shape = (len(part), lower.shape[-1], n)
                 noise = torch.randn(shape, dtype=out.dtype, device=out.device, generator=generator)
                 multiply(lower.to(out.dtype), noise, part, triangular=triangular)
-            if len(self.at) and not differentiable:
+            if not len(self.at) or differentiable:
+                continue
+            if product_is_exact(part):
                 part.baddbmm_(ties.expand(len(part), *ties.shape), tied)
+            else:
+                part.add_(weighted_sum(ties, tied, 1))
         out = out.reshape(*leading, len(t), n)
         if len(self.at) and differentiable:
-            out = out + ties @ self._flat
+            out = out + weighted_sum(ties, self._flat, 1)
         return out.reshape(*out.shape[:-1], *self.event_shape)
 
     def _exact_ties(self, times: Tensor) -> Tensor:

@@ -140,3 +140,35 @@ def test_bad_input_is_named(call, message):
 def test_points_off_the_space_are_named():
     with pytest.raises(OffManifoldError, match="points: expected points on Hypersphere"):
         frechet_combine(Hypersphere(3), torch.ones(3, 4), [1.0, 1.0, 1.0])
+
+
+def test_a_sequence_of_bases_is_combined_part_by_part():
+    bases = [Gaussian(torch.zeros(2)), SphericalUniform(2), Dirichlet(torch.ones(3))]
+    x = torch.cat([b.sample((5, 3)) for b in bases], -1)
+    w = torch.tensor([[0.2, 0.5, 0.3], [1.0, 0.0, 0.0]])
+    found = combine(x, w, base=bases)
+    assert found.shape == (5, 2, 8)
+    assert torch.equal(found[:, 1], x[:, 0])
+    assert torch.allclose(found[..., :2], combine(x[..., :2], w), atol=1e-6)
+    assert torch.allclose(found[..., 2:5].norm(dim=-1), torch.ones(5, 2), atol=1e-5)
+    assert torch.allclose(found[..., 5:].sum(-1), torch.ones(5, 2), atol=1e-5)
+    assert grid(x[0].repeat(2, 1)[:4], 2, 3, base=bases).shape == (2, 3, 8)
+
+
+@pytest.mark.parametrize("n", [2, 5])
+def test_a_batch_of_bases_gives_each_pair_its_own(n):
+    loc = torch.nn.functional.normalize(torch.randn(3, n, dtype=torch.float64), dim=-1)
+    kappa = torch.tensor([0.5, 3.0, 40.0], dtype=torch.float64)
+    t = torch.linspace(0, 1, 5, dtype=torch.float64)
+    for base, one in (
+        (VonMisesFisher(loc, kappa), lambda i: VonMisesFisher(loc[i], kappa[i])),
+        (Gaussian(3 * loc, kappa[:, None]), lambda i: Gaussian(3 * loc[i], kappa[i])),
+    ):
+        start, end = base.sample(), base.sample()
+        together = Matched(base, start, end)(t)
+        mixed = combine(
+            torch.stack([start, end], -2), [0.3, 0.7], base=base, generator=torch.Generator().manual_seed(0)
+        )
+        assert mixed.shape == (3, n)
+        for i in range(3):
+            assert torch.allclose(together[i], Matched(one(i), start[i], end[i])(t), atol=1e-9)

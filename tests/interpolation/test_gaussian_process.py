@@ -348,3 +348,15 @@ def test_equal_end_points_are_legal():
     samples = GaussianProcessBridge(z, z).sample(torch.linspace(0, 1, 5), (10,))
     assert torch.equal(samples[:, -1], z.expand(10, 4))
     assert samples[:, 2].std() > 0
+
+
+def test_lower_matmul_precision_does_not_reach_the_end_points():
+    bridge = GaussianProcessBridge(torch.randn(3, 64), torch.randn(3, 64), kernel=Matern())
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        assert torch.equal(
+            bridge.sample(torch.tensor([0.5, 1.0]), (4,))[:, :, -1], bridge.points[:, -1].expand(4, 3, 64)
+        )
+    finally:
+        torch.set_float32_matmul_precision(before)
