@@ -99,5 +99,6 @@ class AroundLoc(BaseDistribution):
 
     def _squared_chord(self, value: Tensor) -> Tensor:
         """|s - mu|^2 = 2 (1 - mu.s) as float64, with the digits that 1 - mu.s would lose near the mode."""
-        difference = value - self._row
-        return (difference * difference).sum(-1).double()
+        # In float64: where log density and normaliser nearly cancel, float32 squares would show.
+        difference = value.double() - self._row.double()
+        return (difference * difference).sum(-1)

@@ -63,8 +63,8 @@ class PowerSpherical(AroundLoc):
         if self._validate_args:
             self._validate_sample(value)
         quarter = 0.25 * self._squared_chord(value)  # (1 - mu.s) / 2
-        total = value + self._row
-        opposite = 0.25 * (total * total).sum(-1).double()  # (1 + mu.s) / 2
+        total = value.double() + self._row.double()
+        opposite = 0.25 * (total * total).sum(-1)  # (1 + mu.s) / 2
         near, antipode = quarter < 0.5, opposite == 0
         fall = torch.log1p(-torch.where(near, quarter, 0.0))
         far = torch.where(near | antipode, 1.0, opposite).log()
