@@ -1,6 +1,7 @@
 """What every chart is: a bijection R^d -> manifold, with the log-volume of the manifold's measure."""
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -42,6 +43,10 @@ class Chart(Transform):
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         """`log_volume(x)`; `y` is not used."""
         return self.log_volume(x)
+
+    def with_cache(self, cache_size: int = 1) -> Self:
+        """The chart itself, or a copy that caches."""
+        return self if cache_size == self._cache_size else type(self)(self.dim, cache_size=cache_size)
 
     def forward_shape(self, shape: Sequence[int]) -> torch.Size:
         return _replace_last(shape, self.dim, self.ambient_dim, self)

@@ -1,6 +1,7 @@
 """Stereographic projection: the sphere without its north pole as R^d."""
 
 import math
+from typing import Self
 
 import torch
 from pyro.distributions import TransformModule
@@ -73,10 +74,13 @@ class Stereographic(Chart, TransformModule):
     def _number(self) -> float:
         return float(torch.as_tensor(self.scale).detach())
 
-    def with_cache(self, cache_size: int = 1) -> "Stereographic":
-        if cache_size != self._cache_size:
-            raise ValueError("cache_size: a learnable chart is not copied; build it with the cache_size")
-        return self
+    def with_cache(self, cache_size: int = 1) -> Self:
+        """As of every chart; a learnable one is not copied, since the copy would have a parameter of its own."""
+        if cache_size == self._cache_size:
+            return self
+        if self.learnable:
+            raise ValueError(f"cache_size: a learnable chart is not copied; build it with cache_size={cache_size}")
+        return type(self)(self.dim, self.fixed_scale, cache_size=cache_size)
 
     def _scaled(self, z: Tensor) -> tuple[Tensor, Tensor]:
         check_last("z", z, self.dim, self)
@@ -108,7 +112,8 @@ class Stereographic(Chart, TransformModule):
             return False
         return self.dim == other.dim and self._number() == other._number()
 
-    __hash__ = TransformModule.__hash__
+    def __hash__(self) -> int:
+        return id(self) if self.learnable else hash((type(self), self.dim, self._number()))
 
     def __repr__(self) -> str:
         scale = self._number()

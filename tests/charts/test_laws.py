@@ -153,3 +153,18 @@ def test_equality():
     assert learnable == learnable
     assert learnable != Stereographic(3, learnable=True)
     assert len({AdditiveLogRatio(3), AdditiveLogRatio(3), StickBreaking(3)}) == 2
+
+
+@every_chart
+def test_caching_copies_are_the_same_chart(build):
+    chart, z = build(3), torch.randn(2, 3)
+    if getattr(chart, "learnable", False):
+        with pytest.raises(ValueError, match="build it with cache_size=1"):
+            chart.with_cache()
+        return
+    copy = chart.with_cache()
+    assert copy == chart
+    assert hash(copy) == hash(chart)
+    assert chart.with_cache(0) is chart
+    assert copy.inv(copy(z)) is z
+    torch.testing.assert_close(copy(z), chart(z), rtol=0, atol=0)
