@@ -59,7 +59,7 @@ def combine(
     size = flat.square().sum(-1, keepdim=True).sqrt()
     if manifolds.is_eager() and not bool((size > 0).all()):
         raise ValueError("weights: expected at least one that is not zero in every combination, got a row of zeros")
-    lift: Lift = Shifted(points.new_zeros(())) if base is None else lift_of(base)
+    lift: Lift = Shifted() if base is None else lift_of(base)
     space = getattr(base, "manifold", None)
     if space is not None:
         manifolds.check_points(space, points=points)
@@ -184,12 +184,12 @@ def subspace(points: Any, coordinates: Any, *, base: Any = None, event_dim: int 
     Reference: arXiv 2408.08558, section 4 (subspaces).
     """
     points = as_points("points", points, event_dim + 1)
-    lift = Shifted(points.new_zeros(())) if base is None else lift_of(base)
+    lift = Shifted() if base is None else lift_of(base)
     if not isinstance(lift, Shifted):
         raise ValueError(
             f"base: expected a Gaussian, whose subspaces are linear, got {type(base).__name__}; use combine"
         )
-    centred = (points - lift.loc).flatten(1)
+    centred = lift.encode(points, None)[0].flatten(1)
     triangle = torch.linalg.qr(centred.T).R
     if float(triangle.diagonal().abs().min()) <= 1e-6 * float(triangle.diagonal().abs().max()):
         raise ValueError(f"points: expected {len(points)} linearly independent latents, got dependent ones")

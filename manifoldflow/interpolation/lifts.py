@@ -54,19 +54,19 @@ def _spread(parameter: Tensor, event_dim: int, count: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Shifted(Lift):
-    """A Gaussian with any covariance: the points less their mean combine as standard normal ones."""
+    """A Gaussian with any covariance: the points less their mean (None for zero) combine as standard normal ones."""
 
-    loc: Tensor
+    loc: Tensor | None = None
     event_dim: int = 1
 
     def encode(self, points: Tensor, generator: torch.Generator | None) -> tuple[Tensor, None]:
-        return points - self.loc, None
+        return (points if self.loc is None else points - self.loc), None
 
     def decode(self, normal: Tensor, direction: Tensor | None) -> Tensor:
-        return normal + self.loc
+        return normal if self.loc is None else normal + self.loc
 
     def spread(self, count: int = 1) -> Lift:
-        return Shifted(_spread(self.loc, self.event_dim, count), self.event_dim)
+        return self if self.loc is None else Shifted(_spread(self.loc, self.event_dim, count), self.event_dim)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Matched(Path):
             for part, first, last in zip(blocks, self.start.split(sizes, -1), self.end.split(sizes, -1)):
                 self._parts.append(_Part(lift_of(part), first, last, 1, generator))
         else:
-            lift = Shifted(self.start.new_zeros(())) if base is None else lift_of(base)
+            lift = Shifted() if base is None else lift_of(base)
             self._parts.append(_Part(lift, self.start, self.end, depth, generator))
 
     def _points(self, t: Tensor) -> Tensor:
@@ -85,9 +85,7 @@ class Matched(Path):
         return torch.cat([part(t) for part in self._parts], -1)
 
     def velocity(self, t: Tensor) -> Tensor:
-        """Derivative by time at `t`, shape `(*batch, m, *event)`; by reverse-mode differentiation of every time's
-        point.
-        """
+        """Derivative by time at `t`, shape `(*batch, m, *event)`."""
         times = self._times(t)
         if all(isinstance(part.lift, Shifted) for part in self._parts):
             return velocity_of(self._curve, times)
