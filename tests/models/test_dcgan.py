@@ -44,7 +44,7 @@ def test_training_brings_samples_nearer_to_the_data():
         return (model.eval().sample(256).mean(0) - images.mean(0)).norm().item()
 
     before = miss()
-    train_gan(model, images, epochs=15, batch_size=32, learning_rate=1e-3, progress=False, accelerator="cpu")
+    train_gan(model, images, epochs=10, batch_size=32, learning_rate=1e-3, progress=False, accelerator="cpu")
     assert not model.training
     assert miss() < 0.7 * before
 

@@ -47,7 +47,7 @@ def test_training_reconstructs_and_matches_the_prior(prior):
             return error, maximum_mean_discrepancy(z, model.prior.sample((512,))).item()
 
     before = state()
-    train_autoencoder(model, images, epochs=20, batch_size=32, progress=False, accelerator="cpu")
+    train_autoencoder(model, images, epochs=8, batch_size=32, progress=False, accelerator="cpu")
     after = state()
     assert after[0] < 0.5 * before[0]
     assert after[1] < 0.5 * before[1]
