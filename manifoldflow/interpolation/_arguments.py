@@ -12,9 +12,7 @@ __all__ = ["as_points", "check_event_dim", "check_times", "decoded", "pair_of_po
 
 
 def as_points(name: str, value: Any, event_dim: int) -> Tensor:
-    """`value` (tensor, array or nested list) as a finite floating tensor with `event_dim` event
-    dimensions.
-    """
+    """`value` (tensor, array or nested list) as a finite floating tensor with `event_dim` event dimensions."""
     points = torch.as_tensor(value)
     if not points.is_floating_point():
         raise ValueError(
@@ -47,8 +45,7 @@ def pair_of_points(start: Any, end: Any, event_dim: int) -> tuple[Tensor, Tensor
     first, last = as_points("start", start, event_dim), as_points("end", end, event_dim)
     if first.dtype != last.dtype or first.device != last.device:
         raise ValueError(
-            f"end: expected the dtype and device of start ({first.dtype} on {first.device}), got "
-            f"{last.dtype} "
+            f"end: expected the dtype and device of start ({first.dtype} on {first.device}), got {last.dtype} "
             f"on {last.device}; convert with end.to(start)"
         )
     events = first.shape[first.ndim - event_dim :], last.shape[last.ndim - event_dim :]
@@ -58,8 +55,7 @@ def pair_of_points(start: Any, end: Any, event_dim: int) -> tuple[Tensor, Tensor
         shape = torch.broadcast_shapes(first.shape, last.shape)
     except RuntimeError:
         raise ValueError(
-            f"end: expected a shape that matches start's {tuple(first.shape)} (equal last {event_dim}, the "
-            f"others "
+            f"end: expected a shape that matches start's {tuple(first.shape)} (equal last {event_dim}, the others "
             f"broadcasting), got {tuple(last.shape)}"
         ) from None
     return first.expand(shape), last.expand(shape)

@@ -63,7 +63,6 @@ def check_not_opposite(pair: Directions, method: str, fix: str) -> None:
     if is_eager() and bool(rows.any()):
         row = int(rows.flatten().nonzero()[0])
         raise CutLocusError(
-            f"end: expected a direction that is not opposite to start's, got antipodal points at row {row}; "
-            f"{method} "
+            f"end: expected a direction that is not opposite to start's, got antipodal points at row {row}; {method} "
             f"has no unique great circle there; {fix}"
         )

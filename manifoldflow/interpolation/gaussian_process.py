@@ -84,14 +84,11 @@ class GaussianProcessPaths(Bridge):
         if len(self.at) > 2 and (int(info) or float(self._tie.diagonal().min()) < 1e-6):
             raise ValueError(
                 f"at: {type(self.kernel).__name__} hardly tells some of the {len(self.at)} times apart (its "
-                f"Gram matrix is "
-                "singular); use fewer points, a longer horizon or a rougher kernel"
+                f"Gram matrix is singular); use fewer points, a longer horizon or a rougher kernel"
             )
 
     def _check_definite(self, times: Tensor) -> None:
-        """Refuse a user's function whose Gram matrix at `times` and a regular grid has a negative
-        eigenvalue.
-        """
+        """Refuse a user's function whose Gram matrix at `times` and a regular grid has a negative eigenvalue."""
         if not isinstance(self.kernel, _Custom):
             return
         zero = self.kernel(times.new_zeros(1))
@@ -101,8 +98,7 @@ class GaussianProcessPaths(Bridge):
         least = float(torch.linalg.eigvalsh(self._gram(grid, grid)).min())
         if not least > -1e-8 * len(grid):
             raise ValueError(
-                f"kernel: expected a positive-definite function, but its Gram matrix on {len(grid)} times "
-                f"up to "
+                f"kernel: expected a positive-definite function, but its Gram matrix on {len(grid)} times up to "
                 f"{self.horizon:g} has the eigenvalue {least:.3g}; no process has it as covariance"
             )
 
@@ -127,9 +123,7 @@ class GaussianProcessPaths(Bridge):
         return weighted_sum(weights, self._flat, 1).unflatten(-1, self.event_shape)
 
     def covariance(self, t: Tensor) -> Tensor:
-        """Covariance between times `t`, `(m, m)`, the same for every coordinate; coordinates are
-        independent.
-        """
+        """Covariance between times `t`, `(m, m)`, the same for every coordinate; coordinates are independent."""
         return self._covariance(self._times64(t)).to(self.like.dtype)
 
     def variance(self, t: Tensor) -> Tensor:
@@ -213,9 +207,7 @@ class GaussianProcessPaths(Bridge):
         return out.reshape(*out.shape[:-1], *self.event_shape)
 
     def _exact_ties(self, times: Tensor) -> Tensor:
-        """`_ties` with exact unit vectors at the tied times, so that samples pass through the points
-        themselves.
-        """
+        """`_ties` with exact unit vectors at the tied times, so that samples pass through the points themselves."""
         own = times[:, None] == self.at
         return torch.where(own.any(-1, keepdim=True), own.to(times.dtype), self._ties(times))
 

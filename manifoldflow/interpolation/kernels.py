@@ -31,13 +31,10 @@ class Kernel(ABC):
         return 1 - self.variogram(lag)
 
     def check_horizon(self, horizon: float) -> None:
-        """Raise if the process is perfectly correlated between times 0 and `horizon`: then there is no
-        bridge.
-        """
+        """Raise if the process is perfectly correlated between times 0 and `horizon`: then there is no bridge."""
         if float(self.variogram(torch.tensor(horizon, dtype=torch.float64))) <= 0:
             raise ValueError(
-                f"horizon: k(T) is 1 to the last bit at T = {horizon:g}, so the process cannot be tied to "
-                f"two "
+                f"horizon: k(T) is 1 to the last bit at T = {horizon:g}, so the process cannot be tied to two "
                 "different points; choose a longer horizon"
             )
 
@@ -57,8 +54,7 @@ class ExponentialPower(Kernel):
         self.alpha, self.rate = _positive("alpha", alpha), _positive("rate", rate)
         if alpha > 2:
             raise ValueError(
-                f"alpha: expected 0 < alpha <= 2, got {alpha:g}; exp(-|h|^alpha) is not positive definite "
-                f"above 2, "
+                f"alpha: expected 0 < alpha <= 2, got {alpha:g}; exp(-|h|^alpha) is not positive definite above 2, "
                 "so no Gaussian process has it as covariance"
             )
 
@@ -111,8 +107,7 @@ class Periodic(Kernel):
         turns = horizon / self.period
         if round(turns) >= 1 and abs(turns - round(turns)) < 1e-6 * turns:
             raise ValueError(
-                f"horizon: expected no multiple of the period, got T = {horizon:g} with period "
-                f"{self.period:g}; the "
+                f"horizon: expected no multiple of the period, got T = {horizon:g} with period {self.period:g}; the "
                 "process returns to its start after every period, so its two ends cannot differ"
             )
         super().check_horizon(horizon)

@@ -62,9 +62,7 @@ class Path(ABC):
         return self._points(self._times(t))
 
     def velocity(self, t: Tensor) -> Tensor:
-        """Derivative by time at `t`, shape `(*batch, m, *event)`; by forward-mode differentiation unless
-        known.
-        """
+        """Derivative by time at `t`, shape `(*batch, m, *event)`; by forward-mode differentiation unless known."""
         times = self._times(t)
         return velocity_of(self._points, times)
 
@@ -146,9 +144,7 @@ class ConstantSpeed(Path):
         self.covered = torch.where(still, even, covered / torch.where(still, 1, total)).contiguous()
 
     def times(self, t: Tensor) -> Tensor:
-        """The times of the underlying path at which the shares `t` of the length are covered, `(*batch,
-        m)`.
-        """
+        """The times of the underlying path at which the shares `t` of the length are covered, `(*batch, m)`."""
         steps = self.covered.shape[-1] - 1
         wanted = t.expand(*self.batch_shape, t.shape[-1]).contiguous()
         index = torch.searchsorted(self.covered.detach(), wanted.detach(), right=True).clamp(1, steps)

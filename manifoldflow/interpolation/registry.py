@@ -1,7 +1,7 @@
 """The table of interpolation methods, and functions that run any of them."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import manifolds
-from ..distributions import Dirichlet, SphericalUniform, VonMisesFisher
+from ..distributions import Dirichlet, Gaussian, SphericalUniform, VonMisesFisher
 from ._arguments import decoded
 from .bridge import Bridge
 from .gaussian_bridge import GaussianProcessBridge
@@ -43,6 +42,7 @@ class Method:
         random: Whether it is a bridge: other paths at every call.
         needs: Which of "base" and "space" it cannot do without.
         least: Fewest coordinates that a point may have.
+        standard: Whether "gaussian" stands for the standard normal only.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Method:
     random: bool = False
     needs: tuple[str, ...] = ()
     least: int = 1
+    standard: bool = False
 
 
 def _plain(kind: Callable[..., Path | Bridge]) -> Callable[..., Path | Bridge]:
@@ -125,6 +126,7 @@ METHODS: dict[str, Method] = {
             _GAUSSIAN,
             _GAUSSIAN,
             _plain(SphericalCauchy),
+            standard=True,
         ),
         Method(
             "bridge",
@@ -133,6 +135,7 @@ METHODS: dict[str, Method] = {
             (),
             _plain(GaussianProcessBridge),
             random=True,
+            standard=True,
         ),
         Method(
             "smooth-bridge",
@@ -141,6 +144,7 @@ METHODS: dict[str, Method] = {
             (),
             _plain(_smooth),
             random=True,
+            standard=True,
         ),
         Method(
             "langevin-bridge",
@@ -173,19 +177,28 @@ METHODS: dict[str, Method] = {
 
 
 def methods_for(base: Any) -> list[str]:
-    """Names of the methods that suit a base distribution; None is the standard normal."""
+    """Names of the methods that suit a base distribution, or a sequence of them; None is the standard normal."""
+    if isinstance(base, (Sequence, torch.distributions.MultivariateNormal)):
+        return ["matched"]
     if isinstance(base, VonMisesFisher):
         kind = "vmf"
     elif isinstance(base, SphericalUniform):
         kind = "uniform"
     elif isinstance(base, (Dirichlet, torch.distributions.Dirichlet)):
         kind = "dirichlet"
-    elif base is None or isinstance(getattr(base, "manifold", None), manifolds.Euclidean):
-        kind = "gaussian"
     else:
-        kind = "coordinates"
+        kind = "gaussian" if base is None or isinstance(base, Gaussian) else "coordinates"
     n = math.inf if base is None else base.event_shape.numel()
-    return [method.name for method in METHODS.values() if kind in method.suits and method.least <= n]
+    return [
+        method.name
+        for method in METHODS.values()
+        if kind in method.suits and method.least <= n and not (method.standard and _shifted_or_scaled(base))
+    ]
+
+
+def _shifted_or_scaled(base: Any) -> bool:
+    """Whether a base is a Gaussian other than the standard normal."""
+    return isinstance(base, Gaussian) and not bool((base.loc == 0).all() and (base.scale == 1).all())
 
 
 def _find(method: str) -> Method:
@@ -226,6 +239,11 @@ def build_path(
     for name, given in (("base", base), ("space", space)):
         if name in found.needs and given is None:
             raise ValueError(f"{name}: the method {found.name} needs one, got None; pass {name}=...")
+    if found.standard and _shifted_or_scaled(base):
+        raise ValueError(
+            f"base: the method {found.name} is for the standard normal, got a Gaussian with another mean or scale; "
+            "interpolate (x - loc) / scale and transform the result back"
+        )
     return found.build(start, end, event_dim=event_dim, base=base, space=space, **options)
 
 

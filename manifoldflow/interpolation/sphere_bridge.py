@@ -57,8 +57,7 @@ class SphereBrownianBridge(SimulatedBridge):
         if not (self.folded or isinstance(space, manifolds.Hypersphere)):
             raise ValueError(
                 f"space: expected a Hypersphere or a Simplex with the Fisher-Rao metric, got {space!r}; on flat "
-                f"spaces use "
-                "GaussianProcessBridge"
+                f"spaces use GaussianProcessBridge"
             )
         manifolds.check_points(space, start=self.start, end=self.end)
         self.space = space

@@ -50,8 +50,7 @@ class VAE(nn.Module):
         if prior is not None and (len(prior.event_shape) != 1 or prior.batch_shape):
             raise ValueError(
                 f"prior: expected one distribution of vectors, got event shape {tuple(prior.event_shape)} and batch "
-                f"shape "
-                f"{tuple(prior.batch_shape)}"
+                f"shape {tuple(prior.batch_shape)}"
             )
         n = latent_dim if prior is None else prior.event_shape[0]
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:

@@ -22,6 +22,10 @@ def gaussian(dtype):
     return Gaussian(torch.randn(6, generator=rng, dtype=dtype), torch.rand(6, generator=rng, dtype=dtype) + 0.2)
 
 
+def standard(dtype):
+    return Gaussian(torch.zeros(6, dtype=dtype))
+
+
 def vmf(dtype, n=5):
     return VonMisesFisher(torch.nn.functional.normalize(torch.arange(1.0, n + 1, dtype=dtype), dim=0), 3.0)
 
@@ -59,13 +63,13 @@ PATHS = [
     ("optimal-transport", laplace),
     ("optimal-transport", uniform),
     ("cauchy", laplace),
-    ("spherical-cauchy", gaussian),
+    ("spherical-cauchy", standard),
 ]
 
 BRIDGES = [
-    ("bridge", gaussian),
-    ("smooth-bridge", gaussian),
-    ("langevin-bridge", gaussian),
+    ("bridge", standard),
+    ("smooth-bridge", standard),
+    ("langevin-bridge", standard),
     ("typical-bridge", vmf),
     ("brownian-bridge", vmf),
     ("brownian-bridge", dirichlet),

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from manifoldflow.distributions import Gaussian
 from manifoldflow.interpolation import (
     METHODS,
     ConstantSpeed,
@@ -251,6 +252,16 @@ def test_all_methods_of_a_base_at_once():
         assert list(found) == methods_for(base)
         assert all(points.shape == (2, 3, *base.event_shape) for points in found.values())
     assert set(interpolate_all(start, end, ["Linear", "slerp"], steps=3)) == {"linear", "slerp"}
+
+
+def test_methods_for_the_standard_normal_refuse_other_gaussians():
+    wide = Gaussian(torch.zeros(4), 2.0)
+    assert "bridge" not in methods_for(wide)
+    assert {"bridge", "spherical-cauchy"} <= set(methods_for(Gaussian(torch.zeros(4))))
+    with pytest.raises(ValueError, match="base: the method bridge is for the standard normal"):
+        interpolate(torch.zeros(4), torch.ones(4), method="bridge", base=wide)
+    assert methods_for([wide, wide]) == ["matched"]
+    assert methods_for(torch.distributions.MultivariateNormal(torch.zeros(2), torch.eye(2))) == ["matched"]
 
 
 def test_paths_compile_and_vectorise():
