@@ -31,7 +31,8 @@ def combine(
 
     Args:
         points: `(*batch, n, *event)`, n at least 2.
-        weights: `(n,)`, or `(*combinations, n)`; any sign, not all zero. Their overall scale does not matter.
+        weights: `(n,)`, or `(*combinations, n)`; any sign, not all zero (they may sum to zero: a difference of two
+            draws, rescaled, is a draw). Their overall scale does not matter.
         base: Distribution with a known lift (see `Matched`), or a sequence of them, whose coordinates stand one after
             the other; None for the standard normal.
         event_dim: Number of dimensions of one point; at least that of the base's event shape.
