@@ -12,6 +12,7 @@ from torch import Tensor
 from ..distributions import Dirichlet, Gaussian, SphericalUniform, VonMisesFisher
 from ._arguments import decoded
 from .bridge import Bridge
+from .energy import CurveEnergy
 from .gaussian_bridge import GaussianProcessBridge
 from .geodesic import Geodesic
 from .kernels import SquaredExponential
@@ -19,6 +20,7 @@ from .langevin import LangevinBridge
 from .linear import Linear, NormCorrected
 from .marginals import CauchyLinear, OptimalTransport, SphericalCauchy
 from .matched import Matched
+from .optimised import optimise
 from .path import Path
 from .sphere_bridge import SphereBrownianBridge
 from .spherical import Slerp
@@ -85,6 +87,18 @@ def _on(kind: Callable[..., Path | Bridge]) -> Callable[..., Path | Bridge]:
 
 def _smooth(start: Any, end: Any, *, length_scale: float = 0.5, **options: Any) -> GaussianProcessBridge:
     return GaussianProcessBridge(start, end, kernel=SquaredExponential(length_scale), **options)
+
+
+def _optimised(
+    start: Any, end: Any, *, event_dim: int, base: Any, space: Any, energy: CurveEnergy | None = None, **options: Any
+) -> Path:
+    if energy is None or event_dim != 1:
+        raise ValueError(
+            "energy: the method optimised needs a CurveEnergy of vectors (event_dim=1), which knows the index, the "
+            "decoder "
+            f"and the space, got energy={energy!r} with event_dim={event_dim}; pass energy=..."
+        )
+    return optimise(energy, torch.as_tensor(start), torch.as_tensor(end), **options)
 
 
 _GAUSSIAN, _SPHERE = ("gaussian",), ("vmf", "uniform")
@@ -172,6 +186,7 @@ METHODS: dict[str, Method] = {
             random=True,
             needs=("space",),
         ),
+        Method("optimised", "curve of least energy=..., such as a realism energy with a decoder", (), (), _optimised),
     )
 }
 

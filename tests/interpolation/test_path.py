@@ -10,6 +10,7 @@ from manifoldflow.distributions import Gaussian
 from manifoldflow.interpolation import (
     METHODS,
     ConstantSpeed,
+    CurveEnergy,
     Linear,
     NormCorrected,
     Slerp,
@@ -37,7 +38,18 @@ def ends(base, shape, seed=0):
 
 
 def test_every_method_has_a_case():
-    assert {name for name, _ in PATHS + BRIDGES} == set(METHODS)
+    # The optimised path needs an energy, and has laws of its own.
+    assert {name for name, _ in PATHS + BRIDGES} == set(METHODS) - {"optimised"}
+
+
+def test_the_optimised_path_is_one_of_the_methods():
+    """Without a conformal factor the straight line is the curve of least energy."""
+    start, end = torch.randn(2, 3), torch.randn(2, 3)
+    found = interpolate(start, end, method="optimised", energy=CurveEnergy(), steps=5, segments=8)
+    assert torch.allclose(found, interpolate(start, end, method="linear", steps=5), atol=1e-4)
+    assert torch.equal(found[:, 0], start)
+    with pytest.raises(ValueError, match="energy: the method optimised needs a CurveEnergy"):
+        interpolate(start, end, method="optimised")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
