@@ -41,7 +41,7 @@ _console = Console()
 Out = Annotated[
     Path, typer.Option(help="Folder to write; it must be new, empty, or an earlier output of this command.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of every random choice.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars and no messages.")]
 Data = Annotated[
     str,
@@ -252,8 +252,3 @@ def report(
 
     report_step(evaluation, out)
     _say(quiet)(f"Report: {out / 'report.html'}")
-
-
-def main() -> None:
-    """Run the command line."""
-    app()

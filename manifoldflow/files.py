@@ -6,17 +6,21 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .errors import DataError
 
 __all__ = [
     "MARKER",
     "atomic_path",
+    "damaged",
     "new_folder",
     "read_json",
+    "read_npz",
     "resumable_folder",
     "unfinished",
     "write_json",
@@ -27,6 +31,42 @@ MARKER = "manifoldflow.json"
 """The file by which a folder shows that it was written by this library, and by which command."""
 
 
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file; nothing in it is unpickled.
+
+    Raises:
+        DataError: The file is missing, damaged, or holds pickled objects.
+    """
+    try:
+        # numpy leaves a file that it opened itself open when the content is damaged.
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as content:
+            return {name: content[name] for name in content.files}
+    except Exception as error:  # numpy raises whatever the zip and npy parsers meet
+        raise DataError(f"{path}: missing or damaged ({error})") from error
+
+
+def _umask() -> int:
+    value = os.umask(0)
+    os.umask(value)
+    return value
+
+
+@contextmanager
+def damaged(what: Path | str) -> Iterator[None]:
+    """Turn what goes wrong in using a file's content into a DataError that names the file.
+
+    Raises:
+        DataError: A field is missing, of another kind, out of range ...
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise DataError(f"{what}: damaged or not as this version writes it ({reason:.300})") from error
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that is renamed to it on success and removed on failure."""
@@ -34,10 +74,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
-    os.chmod(name, 0o644)  # mkstemp's 0600 is for secrets
     temporary = Path(name)
     try:
         yield temporary
+        temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 is for secrets
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -69,52 +109,79 @@ def read_json(path: Path) -> Any:
 
 
 def _check_replaceable(out: Path, command: str) -> None:
+    """Only what the same command wrote, and nothing that was put there since, may be replaced."""
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise DataError(f"--out: {out} exists and is not a folder; choose another name")
-    if not out.exists() or not any(out.iterdir()):
+    found = {path.name for path in out.iterdir()} if out.exists() else set()
+    if not found:
         return
-    marker = out / MARKER
-    found = read_json(marker).get("command") if marker.is_file() else None
-    if found != command:
-        what = f"the output of 'manifoldflow {found}'" if found else "files that manifoldflow did not write"
-        raise DataError(f"--out: {out} already holds {what}; choose another folder or remove it first")
+    record = read_json(out / MARKER) if (out / MARKER).is_file() else None
+    written = record.get("entries") if isinstance(record, dict) else None
+    if not isinstance(record, dict) or not isinstance(written, list):
+        what = "files that manifoldflow did not write"
+    elif record.get("command") != command:
+        what = f"the output of 'manifoldflow {record.get('command')}'"
+    elif foreign := sorted(found.difference(written)):
+        what = f"more than 'manifoldflow {command}' wrote there ({', '.join(foreign)})"
+    else:
+        return
+    raise DataError(f"--out: {out} already holds {what}; choose another folder or remove it first")
 
 
-def _make(folder: Path, out: Path) -> None:
+def _make(folder: Path, out: Path) -> list[Path]:
+    """Make a folder and its parents; return those that were made, the innermost first."""
+    made = [folder, *(parent for parent in folder.parents if not parent.exists())]
     try:
         folder.mkdir(parents=True)
     except OSError as error:
         raise DataError(f"--out: {out} cannot be written ({error.strerror}); choose another folder") from error
+    return made
+
+
+def _remove(made: list[Path]) -> None:
+    """Undo `_make`, but for parents that hold something else by now."""
+    shutil.rmtree(made[0], ignore_errors=True)
+    for parent in made[1:]:
+        with suppress(OSError):
+            parent.rmdir()
 
 
 def _finish(folder: Path, out: Path, command: str, description: dict[str, Any]) -> None:
-    """Mark the finished folder and move it to its place."""
-    write_json(folder / MARKER, {"command": command, **description})
+    """Mark the finished folder and move it to its place; an older one gives way only once that is done."""
+    entries = sorted({MARKER, *(path.name for path in folder.iterdir())})
+    write_json(folder / MARKER, {"command": command, "entries": entries, **description})
     _check_replaceable(out, command)  # it may have been filled while we worked
-    if out.exists():
-        shutil.rmtree(out)
-    os.replace(folder, out)
+    if not out.exists():
+        os.replace(folder, out)
+        return
+    aside = out.parent / f".{out.name}.replaced-{secrets.token_hex(4)}"
+    os.replace(out, aside)
+    try:
+        os.replace(folder, out)
+    except BaseException:
+        os.replace(aside, out)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager
 def new_folder(out: Path, command: str, description: dict[str, Any]) -> Iterator[Path]:
     """A temporary folder that becomes `out` on success; on failure nothing is left behind.
 
-    An existing `out` is replaced only if the same command wrote it. The marker file with
-    `description` (settings, seed, versions) is written into it.
+    An existing `out` is replaced only if the same command wrote all that it holds. The marker file
+    with `description` (settings, seed, versions) is written into it.
 
     Raises:
         DataError: `out` holds something else, or cannot be written.
     """
     out = Path(out)
     _check_replaceable(out, command)
-    temporary = out.parent / f".{out.name}.partial-{secrets.token_hex(4)}"
-    _make(temporary, out)
+    made = _make(out.parent / f".{out.name}.partial-{secrets.token_hex(4)}", out)
     try:
-        yield temporary
-        _finish(temporary, out, command, description)
+        yield made[0]
+        _finish(made[0], out, command, description)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(made)
 
 
 def unfinished(out: Path) -> Path:
@@ -140,17 +207,19 @@ def resumable_folder(
     """
     out, folder = Path(out), unfinished(out)
     _check_replaceable(out, command)
+    made = [folder]
     if resume and not folder.is_dir():
         raise DataError(f"--resume: there is no unfinished run of {out}; start it without --resume")
     if not resume:
         if folder.exists() and keep(folder):
             raise DataError(f"--out: {out} has an unfinished run; continue it with --resume, or remove {folder}")
         shutil.rmtree(folder, ignore_errors=True)
-        _make(folder, out)
-        write_json(folder / MARKER, {"command": f"{command} (unfinished)", **description})
+        made = _make(folder, out)
     try:
+        if not resume:
+            write_json(folder / MARKER, {"command": f"{command} (unfinished)", **description})
         yield folder
         _finish(folder, out, command, description)
     finally:
-        if folder.exists() and not keep(folder):
-            shutil.rmtree(folder)
+        if not (folder.exists() and keep(folder)):
+            _remove(made)

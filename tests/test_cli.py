@@ -3,10 +3,13 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
-from manifoldflow.cli import app, main
+from manifoldflow.__main__ import main
+from manifoldflow.cli import app
 
 COMMANDS = ["demo", "train", "sample", "interpolate", "evaluate", "report"]
 
@@ -25,13 +28,11 @@ def run(monkeypatch, capsys, *arguments):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_explains_every_option(command):
+    for parameter in get_command(app).commands[command].params:
+        assert parameter.help, f"{command} {parameter.name} has no help text"
     result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
     assert result.exit_code == 0
-    options = [line for line in result.output.splitlines() if line.lstrip(" │|").startswith("--")]
-    assert options
-    for line in options:
-        words = line.strip(" │|").split("  ")
-        assert len([w for w in words if w.strip()]) >= 2, line
+    assert "--out" in result.output
 
 
 def test_version(monkeypatch, capsys):
@@ -61,8 +62,12 @@ def test_all_steps_in_a_row(monkeypatch, capsys, tmp_path):
         (["train", "--data", "mnits"], "data: expected digits, mnist or an existing file or folder, got 'mnits'"),
         (["train", "--base", "cauchy"], "base: expected one of gaussian, vmf, dirichlet, got 'cauchy'"),
         (["train", "--base-parameter", "nan"], "expected a positive finite number, got nan"),
+        (["train", "--base-parameter", "1e9"], "expected at most 1e+08 / d"),
+        (["train", "--base", "dirichlet", "--base-parameter", "-2"], "expected a positive finite number, got -2.0"),
+        (["train", "--learning-rate", "inf"], "learning_rate: expected a positive finite number, got inf"),
+        (["train", "--resume"], "there is no unfinished run"),
         (["train", "--levels", "4"], "divisible by 2^levels = 16, got 8 x 8"),
-        (["train", "--learning-rate", "-1"], "learning_rate: expected a positive number, got -1.0"),
+        (["train", "--learning-rate", "-1"], "learning_rate: expected a positive finite number, got -1.0"),
         (["sample", "nowhere"], "expected a folder written by 'manifoldflow train'"),
         (["interpolate", "nowhere"], "expected a folder written by 'manifoldflow train'"),
         (["evaluate", "nowhere"], "expected a folder written by 'manifoldflow interpolate'"),
@@ -96,3 +101,16 @@ def test_python_dash_m():
         [sys.executable, "-m", "manifoldflow", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("manifoldflow 0.")
+
+
+def test_own_data_that_cannot_be_paired_is_refused_before_training(monkeypatch, capsys, tmp_path):
+    folder = tmp_path / "my own data"
+    folder.mkdir()
+    images = np.random.default_rng(0).integers(0, 256, (400, 8, 8), dtype=np.uint8)
+    np.savez(folder / "unlabelled.npz", images=images)
+    np.savez(folder / "one class.npz", images=images, labels=np.full(400, 3))
+    for name, message in (("unlabelled", "the data has none"), ("one class", "got only class 3")):
+        code, _, err = run(monkeypatch, capsys, "demo", "--data", folder / f"{name}.npz", "--out", tmp_path / "out")
+        assert code == 1
+        assert message in err
+        assert not (tmp_path / "out").exists()

@@ -1,9 +1,12 @@
 """Files and folders are written whole or not at all, and never over something else."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from manifoldflow.errors import DataError
-from manifoldflow.files import MARKER, atomic_path, new_folder, read_json, write_json
+from manifoldflow.files import MARKER, atomic_path, damaged, new_folder, read_json, write_json
 
 
 def test_atomic_write_keeps_the_old_file_when_it_fails(tmp_path):
@@ -41,7 +44,7 @@ def test_new_folder_appears_only_when_done(tmp_path):
         (folder / "x").write_text("x")
         assert not out.exists()
     assert (out / "x").read_text() == "x"
-    assert read_json(out / MARKER) == {"command": "train", "seed": 1}
+    assert read_json(out / MARKER) == {"command": "train", "entries": [MARKER, "x"], "seed": 1}
     assert list(out.parent.iterdir()) == [out]
 
 
@@ -87,3 +90,75 @@ def test_unwritable_place_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"), new_folder(tmp_path / "file" / "out", "x", {}):
         pass
+
+
+def test_what_was_added_to_an_output_is_never_deleted(tmp_path):
+    out = tmp_path / "out"
+    for _ in range(2):
+        with new_folder(out, "train", {}) as folder:
+            (folder / "model").write_text("x")
+    (out / "notes.txt").write_text("mine")
+    with (
+        pytest.raises(DataError, match=r"more than 'manifoldflow train' wrote there \(notes.txt\)"),
+        new_folder(out, "train", {}),
+    ):
+        pass
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_the_old_output_survives_a_failing_replacement(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with new_folder(out, "train", {}) as folder:
+        (folder / "model").write_text("old")
+    replace = os.replace
+
+    def failing(source, target):
+        if Path(target) == out and ".partial-" in str(source):
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+
+    def write_again():
+        with new_folder(out, "train", {}) as folder:
+            (folder / "model").write_text("new")
+
+    with pytest.raises(OSError, match="No space left"):
+        write_again()
+    assert (out / "model").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_parents_made_for_a_failed_output_are_removed(tmp_path):
+    def fail():
+        with new_folder(tmp_path / "a" / "b" / "out", "train", {}):
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("marker", ["[]", "5", '{"command": "train"}'])
+def test_a_marker_of_another_kind_protects_the_folder(tmp_path, marker):
+    (tmp_path / MARKER).write_text(marker)
+    with pytest.raises(DataError, match="files that manifoldflow did not write"), new_folder(tmp_path, "train", {}):
+        pass
+
+
+def test_files_have_the_usual_permissions(tmp_path):
+    write_json(tmp_path / "a.json", 1)
+    (tmp_path / "b.json").write_text("1")
+    assert (tmp_path / "a.json").stat().st_mode == (tmp_path / "b.json").stat().st_mode
+
+
+def test_damaged_content_is_named_whatever_goes_wrong():
+    def fail(error):
+        with damaged("x.json"):
+            raise error
+
+    for error in (KeyError("a"), IndexError("b"), TypeError("c"), ZeroDivisionError("d"), AttributeError("e")):
+        with pytest.raises(DataError, match=r"x\.json: damaged or not as this version writes it"):
+            fail(error)
+    with pytest.raises(DataError, match="as it is"):
+        fail(DataError("as it is"))

@@ -18,11 +18,14 @@ def blocks(language):
 
 def test_python_blocks_run_in_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs/vmf").mkdir(parents=True)
     namespace = {}
-    assert len(blocks("python")) == 3
+    assert len(blocks("python")) == 4
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), namespace)
+    # The shell lines that come next must not find their folders taken.
+    taken = {str(path) for path in Path("runs").iterdir()}
+    for line in blocks("sh")[-1].splitlines():
+        assert line.split("--out ")[-1] not in taken
 
 
 def test_command_lines_parse():

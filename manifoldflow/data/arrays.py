@@ -41,26 +41,22 @@ def read_numpy(path: Path, levels: int = 256) -> ImageSet:
         DataError: The file is missing, damaged, holds pickled objects or lacks the array `images`.
     """
     path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
     try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            images, labels = content, None
-        else:
-            with content:
-                if "images" not in content:
-                    raise DataError(
-                        f"{path}: expected an array named 'images', got {', '.join(content.files) or 'none'}"
-                    )
-                images = content["images"]
-                labels = content.get("labels", None)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except DataError:
-        raise
+        # numpy leaves a file that it opened itself open when the content is damaged.
+        with path.open("rb") as file:
+            content = np.load(file, allow_pickle=False)
+            arrays = {"images": content} if isinstance(content, np.ndarray) else dict(content)
     except Exception as error:  # numpy raises whatever the zip and npy parsers meet
         raise DataError(f"{path}: not a readable numpy file without pickled objects ({error})") from error
+    if "images" not in arrays:
+        raise DataError(f"{path}: expected an array named 'images', got {', '.join(arrays) or 'none'}")
+    images, labels = arrays["images"], arrays.get("labels")
     if labels is not None:
         if labels.dtype.kind not in "ui":
             raise DataError(f"{path}: labels: expected integers, got {labels.dtype}")
+        if labels.size and int(labels.max()) > np.iinfo(np.int64).max:
+            raise DataError(f"{path}: labels: expected integers below 2^63, got {labels.max()}")
         labels = torch.from_numpy(labels.astype(np.int64))
     return ImageSet(images_from_array(images, str(path)), labels, levels, path.stem)

@@ -8,6 +8,10 @@ from torch import Tensor
 __all__ = ["bits_per_dim", "dequantise", "hashed_uniform", "quantise"]
 
 
+_LARGEST_NOISE = 1 - 2.0**-14
+"""So that rounding in float32 (255 + 1 - 2^-24 is 256) never carries a pixel into the next cell."""
+
+
 def _wrapped(value: int) -> int:
     """A 64-bit constant as the signed integer that torch's int64 arithmetic wraps to."""
     return value - (1 << 64) if value >= 1 << 63 else value
@@ -58,6 +62,7 @@ def dequantise(images: Tensor, levels: int, noise: Tensor | float = 0.5) -> Tens
         levels: Number of values a pixel can take.
         noise: In [0, 1), broadcastable; 0.5 is the deterministic middle, for encoding.
     """
+    noise = torch.as_tensor(noise, device=images.device).clamp(max=_LARGEST_NOISE)
     return (images.to(torch.get_default_dtype()) + noise) / levels
 
 
@@ -79,4 +84,3 @@ def bits_per_dim(log_prob: Tensor, dim: int, levels: int) -> Tensor:
         levels: Number of values a pixel can take.
     """
     return -log_prob / (dim * math.log(2)) + math.log2(levels)
-

@@ -1,5 +1,6 @@
 """ImageSet: images as integers with their number of levels, checked once where they enter."""
 
+import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -63,6 +64,13 @@ class ImageSet:
         """(c, h, w)."""
         c, h, w = self.images.shape[1:]
         return c, h, w
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the images and labels, to tell whether data is what it was."""
+        digest = hashlib.sha256(self.images.contiguous().numpy().tobytes())
+        if self.labels is not None:
+            digest.update(self.labels.numpy().tobytes())
+        return digest.hexdigest()
 
     def select(self, index: Tensor) -> "ImageSet":
         """The images at `index` (int64 or bool), with their labels."""

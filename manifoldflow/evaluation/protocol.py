@@ -11,10 +11,15 @@ from ..flows import ManifoldFlow
 from .distances import FeatureSpace
 from .profile import Profile
 
-__all__ = ["Row", "evaluate_path", "floor_row", "sample_row"]
+__all__ = ["BIN_TIMES", "Row", "covers_bins", "evaluate_path", "floor_row", "sample_row"]
 
 BIN_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Centres of five equal time bins."""
+
+
+def covers_bins(times: Tensor) -> bool:
+    """Whether the centres of all bins are among `times` (m,)."""
+    return all(float((times - t).abs().min()) < 1e-3 for t in BIN_TIMES)
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Row:
 def floor_row(space: FeatureSpace, real: ImageSet) -> Row:
     """Real images against the reference: what perfect samples would reach, but no bound, since means can lie nearer."""
     d = space.distance(real.images.float() / (real.levels - 1))
-    return Row("real images", "test v. training", "", d.count, None, d.frechet, d.kernel, d.kernel_sd, None)
+    return Row("real images", "starts v. training", "", d.count, None, d.frechet, d.kernel, d.kernel_sd, None)
 
 
 def sample_row(space: FeatureSpace, samples: Tensor, *, base: str, levels: int) -> Row:
@@ -84,7 +89,7 @@ def evaluate_path(
     """
     pairs = len(points)
     columns = [int((profile.times - t).abs().argmin()) for t in BIN_TIMES]
-    if max(abs(float(profile.times[c]) - t) for c, t in zip(columns, BIN_TIMES)) > 1e-3:
+    if not covers_bins(profile.times):
         raise ValueError(f"times: expected {BIN_TIMES} among them, got {profile.times.tolist()}")
     dim = images[0, 0].numel()
     # The density of the decoded point itself, not of its rounded and dequantised image.

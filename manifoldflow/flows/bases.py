@@ -11,6 +11,8 @@ from ..distributions import BaseDistribution, Dirichlet, Gaussian, VonMisesFishe
 
 __all__ = ["BASES", "BaseChoice", "make_base"]
 
+_LARGEST_CONCENTRATION = 1e8
+
 
 @dataclass(frozen=True)
 class BaseChoice:
@@ -27,13 +29,19 @@ def _gaussian(dim: int, scale: float) -> tuple[Chart, BaseDistribution]:
 
 
 def _von_mises_fisher(dim: int, ratio: float) -> tuple[Chart, BaseDistribution]:
+    if ratio * dim > _LARGEST_CONCENTRATION:
+        raise ValueError(
+            f"base parameter (concentration over d): expected at most {_LARGEST_CONCENTRATION:g} / d = "
+            f"{_LARGEST_CONCENTRATION / dim:g}, got {ratio:g}"
+        )
     # The mean is the south pole, the image of z = 0 (arXiv 2010.12059, section 3).
     south = torch.zeros(dim + 1)
     south[-1] = -1.0
     base = VonMisesFisher(south, torch.tensor(ratio * dim))
+    exact = VonMisesFisher(south.double(), torch.tensor(ratio * dim, dtype=torch.float64))
     # Under the base the stereographic coordinates have a typical norm of sqrt((1-A)/(1+A)), and a
     # freshly initialised flow gives sqrt(d): the chart's scale maps one onto the other.
-    a = float(base.mean_resultant_length)
+    a = float(exact.mean_resultant_length)  # float32 would round 1 - A away
     return Stereographic(dim, scale=sqrt(dim * (1 + a) / (1 - a))), base
 
 
@@ -64,7 +72,7 @@ def make_base(name: str, dim: int, parameter: float | None = None) -> tuple[Char
         raise ValueError(f"base: expected one of {', '.join(BASES)}, got {name!r}")
     choice = BASES[name]
     value = choice.default if parameter is None else float(parameter)
-    if not 0 < value < float("inf"):
+    if not 0 < value < torch.finfo(torch.float32).max:
         raise ValueError(f"base parameter ({choice.parameter}): expected a positive finite number, got {value}")
     chart, base = choice.build(dim, value)
     return chart, base, choice

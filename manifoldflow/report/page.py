@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..files import write_text
 from .console import headline_rows, number
-from .findings import findings
+from .findings import findings, introduction
 from .plots import distance_figure, profile_figure, strip_figure, training_figure
 from .strips import image_grid, strip
 
@@ -97,6 +97,7 @@ def write_report(
         title=f"Interpolating {result['data']['name']}: which path stays where the flow has learned?",
         headline=headline,
         findings=findings(result),
+        introduction=introduction(result),
         figures=embedded,
         samples=samples,
         pairs=pairs,

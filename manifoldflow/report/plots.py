@@ -60,7 +60,7 @@ def distance_figure(result: dict[str, Any]) -> Figure:
     """Frechet distance and bits per dimension of every path over time, with the floor of real images."""
     figure, (left, right) = _figure(11, 4.0, 2)
     floor = next(r for r in result["rows"] if r["base"] == "real images")
-    left.axhline(floor["frechet"], color="0.45", linestyle="--", linewidth=1, label="real test images (floor)")
+    left.axhline(floor["frechet"], color="0.45", linestyle="--", linewidth=1, label="real images (floor)")
     paths = list(dict.fromkeys((r["base"], r["path"]) for r in result["rows"] if r["time"] not in ("", "all")))
     bases = _groups(result)
     for base, path in paths:
@@ -109,7 +109,7 @@ def strip_figure(strips: list[tuple[str, np.ndarray]], labels: list[list[int]], 
     rows = -(-len(strips) // columns)
     figure = Figure(figsize=(columns * steps * 0.52, rows * (pairs * 0.52 + 0.55)), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flat
-    for ax, (title, images) in zip(axes, strips):
+    for (title, images), ax in zip(strips, axes):
         ax.imshow(_mosaic(images[:pairs], levels), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         side = images.shape[-1] + 1
         ax.set_title(title, fontsize=9)

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from ..data import load_images
+from ..evaluation import choose_pairs
 from ..files import new_folder
 from ..training import TrainSettings
 from .evaluate import evaluate_step
@@ -40,10 +42,23 @@ class DemoSize:
 
     @classmethod
     def of(cls, data: str) -> "DemoSize":
-        """The size that fits a data set: small for the 8x8 digits, larger otherwise."""
+        """The size that fits a data set: small for the 8x8 digits, larger otherwise; pairs as the test images allow.
+
+        Raises:
+            DataError: The data cannot be read.
+        """
         if data == "digits":
             return cls(2, 8, 64, 300, TrainSettings(max_seconds=90), threads=1)
-        return cls(2, 8, 96, 500, TrainSettings(epochs=40, batch_size=64, max_seconds=1800))
+        # About one image in ten of ten classes meets its own class; leave room for unequal classes.
+        pairs = max(64, min(500, int(0.5 * DataChoice(data).test * len(load_images(data)))))
+        return cls(2, 8, 96, pairs, TrainSettings(epochs=40, batch_size=64, max_seconds=1800))
+
+
+def _check_data(choice: DataChoice, pairs: int, seed: int) -> None:
+    """Find out before hours of training whether the test images give the pairs that are wanted."""
+    train, _, test = choice.load()
+    train.require_classes("the feature classifier")
+    choose_pairs(test, pairs, seed=seed)
 
 
 @contextmanager
@@ -82,6 +97,7 @@ def run_demo(
     settings = replace(size.training, seed=seed)
     record = {"settings": {"data": data, "seed": seed, **asdict(size)}, "versions": versions()}
     choice = DataChoice(data, seed=seed)
+    _check_data(choice, size.pairs, seed)
     with _threads(size.threads), new_folder(out, "demo", record) as folder:
         for i, base in enumerate(DEMO_METHODS):
             say(f"[{i + 1}/{len(DEMO_METHODS) + 2}] training the flow with base {base}")

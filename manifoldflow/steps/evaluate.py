@@ -10,7 +10,16 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
-from ..evaluation import FeatureSpace, Profile, evaluate_path, floor_row, path_profile, sample_row
+from ..evaluation import (
+    BIN_TIMES,
+    FeatureSpace,
+    Profile,
+    covers_bins,
+    evaluate_path,
+    floor_row,
+    path_profile,
+    sample_row,
+)
 from ..files import new_folder, write_json, write_text
 from ..flows import BASES
 from ..training import train_classifier
@@ -44,12 +53,21 @@ def _profile_json(profile: Profile) -> dict[str, Any]:
 
 
 def _check_comparable(read: list[tuple[TrainedRun, dict[str, Any], list[Interpolation]]]) -> None:
-    first_run, first, _ = read[0]
+    first_run, first, interpolations = read[0]
+    bases = [run.description.base for run, _, _ in read]
+    if len(set(bases)) < len(bases):
+        raise DataError(f"interpolations: expected models with different bases, got {', '.join(bases)}")
+    if not covers_bins(interpolations[0].times):
+        raise DataError(
+            f"interpolations: expected the times {', '.join(map(str, BIN_TIMES))} among those of the paths, "
+            f"got {first['settings']['steps']} steps; interpolate again with --steps 11, or any 10 k + 1"
+        )
     for run, record, _ in read[1:]:
         same = (
             run.data == first_run.data
             and record["settings"]["data"] == first["settings"]["data"]
             and record["pair_index"] == first["pair_index"]
+            and run.record["fingerprints"] == first_run.record["fingerprints"]
             and record["settings"]["steps"] == first["settings"]["steps"]
         )
         if not same:
@@ -79,15 +97,17 @@ def evaluate_step(folders: list[Path], out: Path, *, seed: int = 0) -> dict[str,
     read = [read_interpolations(Path(folder)) for folder in folders]
     _check_comparable(read)
     run, record, _ = read[0]
-    train, _, test = run.data.load()
+    train, _, test = run.load_data()
     real = pair_source(run, record["settings"]["data"])
     starts = torch.tensor(record["pair_index"])[:, 0]
     count = len(starts)
+    if count and int(starts.max()) >= len(real):
+        raise DataError(f"interpolations: {read[0][0].folder}: its pairs are of other data; interpolate again")
     if count < 64:
         raise DataError(
             f"interpolations: distances need at least 64 pairs, got {count}; interpolate again with more --pairs"
         )
-    pair_labels = record["pair_labels"][:_SHOWN_PAIRS]
+    pair_labels, pairs_from = record["pair_labels"][:_SHOWN_PAIRS], record["settings"]["data"]
     record = {
         "settings": {"interpolations": [relative_to(Path(f), out) for f in folders], "seed": seed},
         "versions": versions(),
@@ -127,6 +147,7 @@ def evaluate_step(folders: list[Path], out: Path, *, seed: int = 0) -> dict[str,
             "classifier": {"features": space.reference.shape[1], "accuracy": accuracy},
             "reference_images": len(train),
             "pair_labels": pair_labels,
+            "pairs_from": pairs_from,
             "models": models,
             "profiles": profiles,
             "rows": [row.to_json() for row in rows],

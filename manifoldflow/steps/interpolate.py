@@ -11,7 +11,7 @@ from torch import Tensor
 from ..data import ImageSet, dequantise, hashed_uniform, load_images, quantise
 from ..errors import DataError
 from ..evaluation import choose_pairs
-from ..files import new_folder
+from ..files import MARKER, damaged, new_folder, read_npz
 from ..interpolation import METHODS, interpolate, methods_for
 from .pictures import save_animation, save_grid, save_sheet, save_strips
 from .record import read_record, relative_to, versions
@@ -54,6 +54,8 @@ class Interpolation:
 def _methods(run: TrainedRun, wanted: list[str] | None) -> list[str]:
     allowed = methods_for(run.flow.base)
     names = [m.replace("_", "-") for m in wanted] if wanted else list(DEMO_METHODS[run.description.base])
+    if len(set(names)) < len(names):
+        raise DataError(f"method: expected different methods, got {', '.join(names)}")
     for name in names:
         if name not in allowed:
             raise DataError(
@@ -81,7 +83,9 @@ def pair_source(run: TrainedRun, data: str | None) -> ImageSet:
     Raises:
         DataError: They have another shape or other levels than the model.
     """
-    images = run.data.load()[2] if data is None else load_images(data, size=run.description.shape[1])
+    if data == run.data.source:
+        raise DataError(f"data: the model was trained on {data}; leave --data out to take its held-out test images")
+    images = run.load_data()[2] if data is None else load_images(data, size=run.description.shape[1])
     if images.shape != run.description.shape or images.levels != run.levels:
         raise DataError(
             f"data: expected images {run.description.shape} with {run.levels} levels as the model has, "
@@ -190,20 +194,26 @@ def read_interpolations(folder: Path) -> tuple[TrainedRun, dict[str, Any], list[
     """
     folder = Path(folder)
     record = read_record(folder, "interpolate")
-    try:
-        run = load_run(folder / record["settings"]["model"])
-        base, names = record["base"], record["settings"]["methods"]
-        titles = [_TITLES.get((base, name), name) for name in names]
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{folder}: its record is damaged ({error})") from error
-    return run, record, [_read_one(folder, base, name, title) for name, title in zip(names, titles, strict=True)]
+    with damaged(folder / MARKER):
+        settings, base = record["settings"], record["base"]
+        run = load_run(folder / settings["model"])
+        titles = {name: _TITLES.get((base, name), name) for name in settings["methods"]}
+        pairs = len(record["pair_index"])
+        shape = (pairs, int(settings["steps"]))
+        if base != run.description.base or pairs != len(record["pair_labels"]) or not titles:
+            raise ValueError("base, pairs or methods do not agree with the model")
+        if any(type(i) is not int or i < 0 for pair in record["pair_index"] for i in pair):
+            raise ValueError("pair_index holds something else than indices")
+    return run, record, [_read_one(folder, base, name, title, shape) for name, title in titles.items()]
 
 
-def _read_one(folder: Path, base: str, name: str, title: str) -> Interpolation:
+def _read_one(folder: Path, base: str, name: str, title: str, shape: tuple[int, int]) -> Interpolation:
+    if not METHODS.get(name):
+        raise DataError(f"{folder / MARKER}: unknown method {name!r:.100}")
     path = folder / f"{name}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = {key: torch.from_numpy(content[key]) for key in ("times", "points", "images")}
-    except Exception as error:  # numpy raises whatever the zip and npy parsers meet
-        raise DataError(f"{path}: missing or damaged ({error}); run 'manifoldflow interpolate' again") from error
+    with damaged(path):
+        content = read_npz(path)
+        arrays = {key: torch.from_numpy(content[key]) for key in ("times", "points", "images")}
+    if arrays["points"].shape[:2] != shape or arrays["images"].shape[:2] != shape or len(arrays["times"]) != shape[1]:
+        raise DataError(f"{path}: expected {shape[0]} pairs at {shape[1]} times; run 'manifoldflow interpolate' again")
     return Interpolation(base, name, title, **arrays)

@@ -4,10 +4,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..errors import DataError
-from ..files import new_folder, read_json, write_json, write_text
+from ..files import damaged, new_folder, read_json, read_npz, write_json, write_text
 from ..report import write_report
 from .evaluate import rows_to_csv
 from .record import read_record, versions
@@ -36,18 +34,15 @@ def write_report_files(evaluation: Path, folder: Path) -> dict[str, Any]:
     evaluation = Path(evaluation)
     read_record(evaluation, "evaluate")
     result = read_json(evaluation / "evaluation.json")
-    try:
-        with np.load(evaluation / "images.npz", allow_pickle=False) as content:
-            images = {key: content[key] for key in content.files}
-    except Exception as error:  # numpy raises whatever the zip and npy parsers meet
-        raise DataError(f"{evaluation / 'images.npz'}: missing or damaged ({error})") from error
+    images = read_npz(evaluation / "images.npz")
     histories = {}
-    for path, model in zip(result["settings"]["interpolations"], result["models"], strict=True):
-        interpolation = evaluation / path
-        record = read_record(interpolation, "interpolate")
-        histories[model["base"]] = _history(interpolation / record["settings"]["model"])
-    write_report(result, images, histories, folder)
-    write_text(folder / "table.csv", rows_to_csv(result["rows"]))
+    with damaged(evaluation / "evaluation.json"):
+        for path, model in zip(result["settings"]["interpolations"], result["models"], strict=True):
+            interpolation = evaluation / path
+            record = read_record(interpolation, "interpolate")
+            histories[model["base"]] = _history(interpolation / record["settings"]["model"])
+        write_report(result, images, histories, folder)
+        write_text(folder / "table.csv", rows_to_csv(result["rows"]))
     write_json(folder / "evaluation.json", result)
     return result
 

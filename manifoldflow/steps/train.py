@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..data import DATA_SETS, ImageSet, load_images, quantise, split
 from ..errors import DataError
-from ..files import resumable_folder, unfinished
+from ..files import MARKER, damaged, resumable_folder, unfinished
 from ..flows import FlowDescription, ManifoldFlow, build_flow
 from ..training import SavedFlow, TrainSettings, load_flow, save_flow, train_flow
 from ..training.fit import CHECKPOINTS
@@ -47,6 +47,8 @@ class DataChoice:
 
     def load(self) -> tuple[ImageSet, ImageSet, ImageSet]:
         """Training, validation and test images."""
+        if not isinstance(self.source, str):
+            raise DataError(f"data: expected a name or a path, got {self.source!r}")
         if not (0 < self.validation < 1 and 0 < self.test < 1 and self.validation + self.test < 1):
             raise DataError(
                 "validation, test: expected positive fractions that leave something to train on, "
@@ -55,6 +57,8 @@ class DataChoice:
         data = load_images(self.source, size=self.size)
         fractions = [1 - self.validation - self.test, self.validation, self.test]
         train, validation, test = split(data, fractions, seed=self.seed)
+        if len(test) < 2:
+            raise DataError(f"{data.name}: expected at least 2 test images, got {len(test)} of {len(data)} images")
         return train, validation, test
 
 
@@ -77,6 +81,17 @@ class TrainedRun:
     data: DataChoice
     levels: int
     record: dict[str, Any]
+
+    def load_data(self) -> tuple[ImageSet, ImageSet, ImageSet]:
+        """Training, validation and test images, the same as in training.
+
+        Raises:
+            DataError: The data is gone, or has changed since.
+        """
+        train, validation, test = self.data.load()
+        if _fingerprints(train, test) != self.record.get("fingerprints"):
+            raise DataError(f"data: {self.data.source} is not what {self.folder} was trained on; train again")
+        return train, validation, test
 
 
 def train_step(
@@ -115,14 +130,16 @@ def resume_training(out: Path, *, progress: bool = True) -> dict[str, Any]:
     if not folder.is_dir():
         raise DataError(f"--resume: there is no unfinished run of {out}; start it without --resume")
     record = read_record(folder, "train (unfinished)")
-    try:
+    with damaged(folder / MARKER):
         settings = record["settings"]
         data = DataChoice(**settings["data"])
         description = FlowDescription.from_json(settings["flow"])
         training = TrainSettings(**settings["training"])
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{folder}: its record is damaged ({error}); remove the folder and start again") from error
     return _train(data, out, description, training, resume=True, progress=progress)
+
+
+def _fingerprints(train: ImageSet, test: ImageSet) -> dict[str, str]:
+    return {"train": train.fingerprint(), "test": test.fingerprint()}
 
 
 def _has_checkpoint(folder: Path) -> bool:
@@ -137,6 +154,7 @@ def _train(
     record: dict[str, Any] = {
         "settings": {"data": asdict(data), "flow": description.to_json(), "training": settings.to_json()},
         "images": {"train": len(train), "validation": len(validation), "test": len(test)},
+        "fingerprints": _fingerprints(train, test),
         "versions": versions(),
     }
     with resumable_folder(out, "train", record, resume=resume, keep=_has_checkpoint) as folder:
@@ -186,8 +204,7 @@ def load_run(folder: Path) -> TrainedRun:
     folder = Path(folder)
     record = read_record(folder, "train")
     saved = load_flow(folder)
-    try:
+    with damaged(folder / MARKER):
         data = DataChoice(**record["settings"]["data"])
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{folder}: its record does not say which data it was trained on ({error})") from error
+        float(record["result"]["test_bpd"])
     return TrainedRun(folder, saved.flow, saved.description, data, saved.levels, record)

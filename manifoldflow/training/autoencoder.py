@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from ..errors import DataError
-from .flow_module import quiet_lightning
+from .trainer import quiet_lightning
 
 __all__ = ["AutoencoderModule", "check_images", "fit_images", "train_autoencoder"]
 

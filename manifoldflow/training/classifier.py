@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 from ..data import ImageSet
-from .flow_module import quiet_lightning
+from .trainer import interruptible, quiet_lightning
 
 __all__ = ["Classifier", "train_classifier"]
 
@@ -69,10 +69,10 @@ def train_classifier(
     Raises:
         DataError: No labels, or one class only.
     """
-    labels = train.require_classes("the feature classifier")
+    classes, labels = train.require_classes("the feature classifier").unique(return_inverse=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        classifier = Classifier(train.shape[0], int(labels.max()) + 1)
+        classifier = Classifier(train.shape[0], len(classes))
         x = train.images.float() / (train.levels - 1)
         generator = torch.Generator().manual_seed(seed)
         loader = DataLoader(
@@ -88,9 +88,10 @@ def train_classifier(
                 accelerator="cpu",
                 default_root_dir=folder,
             )
-            trainer.fit(_Module(classifier), loader)
+            with interruptible(trainer, "training the feature classifier"):
+                trainer.fit(_Module(classifier), loader)
     classifier.eval()
     with torch.no_grad():
         scores = classifier.scores(test.images.float() / (test.levels - 1))
-    accuracy = (scores.argmax(1) == test.require_classes("the feature classifier")).double().mean()
+    accuracy = (classes[scores.argmax(1)] == test.require_classes("the feature classifier")).double().mean()
     return classifier, float(accuracy)

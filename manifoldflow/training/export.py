@@ -56,8 +56,8 @@ def load_flow(folder: Path) -> SavedFlow:
     if not (folder / _DESCRIPTION).is_file():
         raise DataError(f"model: {folder} holds no {_DESCRIPTION}; give the folder that 'manifoldflow train' wrote")
     content = read_json(folder / _DESCRIPTION)
-    if not isinstance(content, dict) or not isinstance(content.get("levels"), int):
-        raise DataError(f"{folder / _DESCRIPTION}: expected the fields flow, levels and training")
+    if not isinstance(content, dict) or type(content.get("levels")) is not int or not 2 <= content["levels"] <= 256:
+        raise DataError(f"{folder / _DESCRIPTION}: expected the fields flow, levels (2 to 256) and training")
     try:
         description = FlowDescription.from_json(content.get("flow"))
         with torch.random.fork_rng(devices=[]):
@@ -77,5 +77,10 @@ def load_flow(folder: Path) -> SavedFlow:
             f"{path}: the weights are those of another architecture than {_DESCRIPTION} describes: "
             f"{name} expected {expected.get(name)}, got {found.get(name)}"
         )
+    for name, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise DataError(f"{path}: {name} holds NaN or infinite values")
+        if name.startswith("base_") and not torch.equal(value, flow.state_dict()[name]):
+            raise DataError(f"{path}: {name} is not the one of the base that {_DESCRIPTION} describes")
     flow.load_state_dict(weights)
     return SavedFlow(flow.eval(), description, content["levels"], content.get("training") or {})

@@ -1,6 +1,5 @@
 """One function that trains a flow: Lightning's trainer with early stopping, checkpoints and resumption."""
 
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +17,9 @@ from ..data import ImageSet, dequantise, hashed_uniform
 from ..errors import DataError
 from ..flows import FlowDescription, ManifoldFlow, build_flow
 from .batches import EpochBatches, ResumableLoader, eval_loader
-from .flow_module import EVAL_BATCH, FlowModule, quiet_lightning
+from .flow_module import EVAL_BATCH, FlowModule
 from .settings import TrainSettings
+from .trainer import interruptible, quiet_lightning
 
 __all__ = ["CHECKPOINTS", "FlowTraining", "train_flow"]
 
@@ -113,7 +113,9 @@ def train_flow(
         )
         started = time.perf_counter()
         first_step = torch.load(start, weights_only=True)["global_step"] if start else 0
-        _fit(trainer, module, ResumableLoader(train, batches), validation, start)
+        with interruptible(trainer, "training"):
+            loaders = ResumableLoader(train, batches), eval_loader(validation, EVAL_BATCH)
+            trainer.fit(module, *loaders, ckpt_path=start, weights_only=True)
         seconds = time.perf_counter() - started
     content = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
     module.load_state_dict(content["state_dict"])
@@ -143,20 +145,6 @@ def _callbacks(
         timer = Timer(duration=timedelta(seconds=settings.max_seconds), verbose=False)
         callbacks.append(timer)
     return early, best, timer, callbacks
-
-
-def _fit(
-    trainer: L.Trainer, module: FlowModule, loader: ResumableLoader, validation: ImageSet, start: Path | None
-) -> None:
-    """Lightning answers Ctrl-C with SystemExit and keeps ignoring the signal; say where it stopped instead."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        trainer.fit(module, loader, eval_loader(validation, EVAL_BATCH), ckpt_path=start, weights_only=True)
-    except SystemExit:
-        raise KeyboardInterrupt(f"training stopped at step {trainer.global_step}") from None
-    finally:
-        if handler is not None and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            signal.signal(signal.SIGINT, handler)
 
 
 def _free_log(folder: Path) -> str:

@@ -1,10 +1,6 @@
 """Maximum likelihood training of a flow as a Lightning module, and its loss on held-out images."""
 
-import logging
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
@@ -16,7 +12,7 @@ from ..flows import ManifoldFlow
 from .batches import EpochBatches, eval_loader
 from .settings import TrainSettings
 
-__all__ = ["EVAL_BATCH", "FlowModule", "held_out_bits_per_dim", "quiet_lightning"]
+__all__ = ["EVAL_BATCH", "FlowModule", "held_out_bits_per_dim"]
 
 EVAL_BATCH = 500
 _VALIDATION_EPOCH = 2**31 - 1
@@ -64,29 +60,6 @@ class FlowModule(L.LightningModule):
     def _rate(self, step: int) -> float:
         warm = min(1.0, (step + 1) / (self.settings.warmup + 1))
         return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
-
-
-@contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Lightning's hints on hardware and workers silenced, for data that is in memory anyway."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            for message in (
-                ".*does not have many workers.*",
-                ".*logging interval.*",
-                "Checkpoint directory .* exists.*",
-            ):
-                warnings.filterwarnings("ignore", message)
-            warnings.filterwarnings("ignore", category=DeprecationWarning, module="(lightning|torch).*")
-            warnings.filterwarnings("ignore", category=FutureWarning, module="(lightning|torch).*")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels):
-            logger.setLevel(level)
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """What a training run is told."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -34,14 +35,14 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "clip", "patience"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: expected a positive finite number, got {getattr(self, name)}")
         if self.checkpoint_every is not None and self.checkpoint_every < 1:
             raise ValueError(f"checkpoint_every: expected a number of steps or None, got {self.checkpoint_every}")
         if self.warmup < 0:
             raise ValueError(f"warmup: expected a number of steps, 0 or more, got {self.warmup}")
-        if self.max_seconds is not None and not self.max_seconds > 0:
-            raise ValueError(f"max_seconds: expected a positive number or None, got {self.max_seconds}")
+        if self.max_seconds is not None and not 0 < self.max_seconds < math.inf:
+            raise ValueError(f"max_seconds: expected a positive finite number or None, got {self.max_seconds}")
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values."""

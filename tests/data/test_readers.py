@@ -108,6 +108,8 @@ def test_npz_with_labels(tmp_path):
         ({"x": np.zeros(3)}, "expected an array named 'images', got x"),
         ({"images": np.zeros((2, 4, 4))}, "expected integer images .* got float64"),
         ({"images": np.full((2, 4, 4), np.nan)}, "float64 with NaN or infinite values"),
+        ({"images": np.full((2, 4, 4), np.inf)}, "float64 with NaN or infinite values"),
+        ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.array([1, 2**64 - 1], np.uint64)}, "below 2.63"),
         ({"images": np.full((2, 4, 4), 300)}, "expected values 0 to 255, got 300"),
         ({"images": np.full((2, 4, 4), -1)}, "expected values 0 to 255, got -1"),
         ({"images": np.zeros((0, 4, 4), np.uint8)}, "empty set"),
@@ -163,3 +165,19 @@ def test_decompression_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(DataError, match="not a readable image"):
         load_images(tmp_path)
+
+
+def test_truncated_and_missing_files(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((5, 4, 4), np.uint8))
+    np.savez(tmp_path / "x.npz", images=np.zeros((5, 4, 4), np.uint8))
+    Image.new("L", (64, 64)).save(tmp_path / "x.png")
+    for name in ("x.npy", "x.npz", "x.png"):
+        path = tmp_path / name
+        path.write_bytes(path.read_bytes()[:-30])
+    for name in ("x.npy", "x.npz"):
+        with pytest.raises(DataError, match=rf"{name}: not a readable numpy file"):
+            read_numpy(tmp_path / name)
+    with pytest.raises(DataError, match=r"x\.png: not a readable image"):
+        load_images(tmp_path)
+    with pytest.raises(DataError, match="no such file"):
+        read_numpy(tmp_path / "absent.npz")

@@ -57,7 +57,7 @@ def test_base_follows_the_module_to_another_dtype(flow):
 
 
 def _sphere(d):
-    loc = torch.tensor([0.6, -0.8, 0.0][: d + 1]).double()
+    loc = torch.tensor([0.6, -0.8, 0.0][: d + 1], dtype=torch.float64)
     return Stereographic(d, scale=0.7), VonMisesFisher(loc, torch.tensor(3.0).double())
 
 

@@ -21,7 +21,7 @@ RESULT = {
         {"base": "Dirichlet", "result": {"test_bpd": 2.4, "test_bpd_standard_error": 0.01}},
     ],
     "rows": [
-        row("real images", "test v. training", "", bpd=None, z_score=None),
+        row("real images", "starts v. training", "", bpd=None, z_score=None),
         row("von Mises-Fisher", "samples", "", bpd=None, z_score=None),
         row("von Mises-Fisher", "slerp (geodesic)", frechet=7.0),
         row("von Mises-Fisher", "slerp (geodesic)", "0.5", z_score=1.0),

@@ -3,11 +3,13 @@
 import csv
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from manifoldflow.data import DATA_SETS
 from manifoldflow.errors import DataError
 from manifoldflow.steps import (
     DataChoice,
@@ -89,6 +91,7 @@ def test_a_data_set_cannot_inject_markup(demo, tmp_path):
         (evaluation / path.name).write_bytes(path.read_bytes())
     result = json.loads((evaluation / "evaluation.json").read_text())
     result["data"]["name"] = "<script>alert(1)</script>"
+    result["pairs_from"] = "<b>"
     result["settings"]["interpolations"] = [str(out / "interpolations" / m["name"]) for m in result["models"]]
     (evaluation / "evaluation.json").write_text(json.dumps(result))
     report_step(evaluation, tmp_path / "report")
@@ -201,12 +204,118 @@ def test_pictures_of_random_paths_grids_and_animations(demo, tmp_path):
         interpolate_step(model, tmp_path / "c", grid_side=1)
 
 
-def test_pairs_from_other_data(demo, tmp_path):
+def copied(source, target, *edits):
+    """A copy of a step's folder, with fields of one of its JSON files replaced: (file, path of keys, value)."""
+    shutil.copytree(source, target)
+    for name, keys, value in edits:
+        content = json.loads((target / name).read_text())
+        inner = content
+        for key in keys[:-1]:
+            inner = inner[key]
+        inner[keys[-1]] = value
+        (target / name).write_text(json.dumps(content))
+    return target
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (["pair_index"], None),
+        (["pair_index", 0], [10**9, 0]),
+        (["pair_index", 0], [-1, "x"]),
+        (["pair_labels"], []),
+        (["settings", "methods"], ["../../etc/passwd"]),
+        (["settings", "methods"], []),
+        (["settings", "model"], 5),
+        (["settings", "model"], "../../nowhere"),
+        (["settings", "steps"], "many"),
+        (["settings"], []),
+        (["base"], "gaussian"),
+    ],
+    ids=str,
+)
+def test_damaged_records_of_interpolations_are_refused(demo, tmp_path, keys, value):
+    out, _ = demo
+    model = str(out / "models" / "vmf")
+    edits = [("manifoldflow.json", ["settings", "model"], model), ("manifoldflow.json", keys, value)]
+    paths = copied(out / "interpolations" / "vmf", tmp_path / "paths", *edits)
+    with pytest.raises(DataError):
+        evaluate_step([paths], tmp_path / "table")
+    assert not (tmp_path / "table").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "value"),
+    [
+        ("flow.json", ["levels"], 1),
+        ("flow.json", ["levels"], True),
+        ("flow.json", ["flow", "base"], 7),
+        ("manifoldflow.json", ["settings", "data", "source"], 5),
+        ("manifoldflow.json", ["settings", "data"], None),
+        ("manifoldflow.json", ["result"], None),
+        ("manifoldflow.json", ["fingerprints", "test"], "other"),
+    ],
+)
+def test_damaged_records_of_models_are_refused(demo, tmp_path, name, keys, value):
+    out, _ = demo
+    model = copied(out / "models" / "vmf", tmp_path / "model", (name, keys, value))
+    with pytest.raises(DataError):
+        interpolate_step(model, tmp_path / "paths", pairs=3)
+
+
+@pytest.mark.parametrize("keys", [["rows"], ["models"], ["profiles"], ["settings"], ["models", 0, "name"]], ids=str)
+def test_damaged_evaluations_are_refused(demo, tmp_path, keys):
+    out, _ = demo
+    evaluation = copied(out / "evaluation", tmp_path / "evaluation", ("evaluation.json", keys, None))
+    with pytest.raises(DataError, match="damaged"):
+        report_step(evaluation, tmp_path / "page")
+    assert not (tmp_path / "page").exists()
+
+
+def test_the_same_model_or_method_twice_and_times_off_the_bins_are_refused(demo, tmp_path):
+    out, _ = demo
+    paths = out / "interpolations" / "vmf"
+    with pytest.raises(DataError, match="expected models with different bases, got vmf, vmf"):
+        evaluate_step([paths, paths], tmp_path / "x")
+    with pytest.raises(DataError, match="expected different methods"):
+        interpolate_step(out / "models" / "gaussian", tmp_path / "x", methods=["norm_corrected", "norm-corrected"])
+    interpolate_step(out / "models" / "vmf", tmp_path / "six", pairs=70, steps=6)
+    with pytest.raises(DataError, match="interpolate again with --steps 11"):
+        evaluate_step([tmp_path / "six"], tmp_path / "x")
+
+
+def test_labels_with_gaps_and_negative_labels(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.array([-7, 10**8, 3])[rng.integers(0, 3, 400)]
+    np.savez(tmp_path / "own.npz", images=rng.integers(0, 256, (400, 4, 4), dtype=np.uint8), labels=labels)
+    settings = TrainSettings(epochs=1, batch_size=100)
+    options = {"base": "gaussian", "levels": 1, "steps": 1, "hidden": 4, "settings": settings, "progress": False}
+    train_step(DataChoice(str(tmp_path / "own.npz"), test=0.5), tmp_path / "model", **options)
+    interpolate_step(tmp_path / "model", tmp_path / "paths", methods=["linear"], pairs=64)
+    assert 0 <= evaluate_step([tmp_path / "paths"], tmp_path / "table")["classifier"]["accuracy"] <= 1
+    report_step(tmp_path / "table", tmp_path / "page")
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert "A flow with the base Gaussian" in page
+    assert "flows that differ" not in page
+
+
+def test_too_few_images_are_refused_before_training(tmp_path):
+    np.savez(tmp_path / "own.npz", images=np.zeros((6, 4, 4), np.uint8))
+    with pytest.raises(DataError, match="expected at least 2 test images, got 1 of 6"):
+        train_step(DataChoice(str(tmp_path / "own.npz")), tmp_path / "m", base="vmf", settings=TrainSettings())
+
+
+def test_pairs_from_other_data(demo, tmp_path, monkeypatch):
     out, _ = demo
     train, _, _ = load_run(out / "models" / "vmf").data.load()
     np.savez(tmp_path / "own.npz", images=train.images[:90].numpy(), labels=train.labels[:90].numpy())
     with pytest.raises(DataError, match=r"expected images \(1, 8, 8\) with 17 levels .* got \(1, 8, 8\) with 256"):
         interpolate_step(out / "models" / "vmf", tmp_path / "paths", data=str(tmp_path / "own.npz"))
-    interpolate_step(out / "models" / "vmf", tmp_path / "paths", pairs=70, data="digits")
+    with pytest.raises(DataError, match="leave --data out to take its held-out test images"):
+        interpolate_step(out / "models" / "vmf", tmp_path / "paths", pairs=70, data="digits")
+    wanted = DataChoice("digits").load()[1]
+    monkeypatch.setitem(DATA_SETS, "others", lambda: wanted)
+    interpolate_step(out / "models" / "vmf", tmp_path / "paths", pairs=70, data="others")
     result = evaluate_step([tmp_path / "paths"], tmp_path / "table")
     assert result["rows"][0]["count"] == 70
+    assert result["pairs_from"] == "others"

@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from manifoldflow.errors import DataError
 from manifoldflow.flows import FlowDescription, build_flow
@@ -52,7 +53,7 @@ def test_damaged_description(saved):
     with pytest.raises(DataError, match="steps: expected a positive integer"):
         load_flow(saved[0])
     (saved[0] / "flow.json").write_text("[]")
-    with pytest.raises(DataError, match="expected the fields flow, levels and training"):
+    with pytest.raises(DataError, match=r"expected the fields flow, levels \(2 to 256\) and training"):
         load_flow(saved[0])
     (saved[0] / "flow.json").unlink()
     with pytest.raises(DataError, match=r"holds no flow\.json"):
@@ -74,5 +75,30 @@ def test_damaged_or_malicious_weights(saved, content):
 def test_truncated_weights(saved):
     path = saved[0] / "flow.safetensors"
     path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match="not a readable safetensors file"):
+        load_flow(saved[0])
+
+
+@pytest.mark.parametrize("value", [-3.0, 0.0, float("nan"), float("inf"), 2.0])
+def test_a_base_that_is_not_the_described_one_is_refused(saved, value):
+    path = saved[0] / "flow.safetensors"
+    weights = load_file(path)
+    name = next(name for name in ("base_concentration", "base_scale") if name in weights)
+    save_file({**weights, name: torch.full_like(weights[name], value)}, path)
+    with pytest.raises(DataError, match=f"{name} (holds NaN|is not the one of the base)"):
+        load_flow(saved[0])
+
+
+def test_weights_with_nan_are_refused(saved):
+    path = saved[0] / "flow.safetensors"
+    weights = load_file(path)
+    weights["transform.blocks.0.mixing.shift"][0, 0] = float("nan")
+    save_file(weights, path)
+    with pytest.raises(DataError, match=r"mixing\.shift holds NaN"):
+        load_flow(saved[0])
+
+
+def test_missing_weights(saved):
+    (saved[0] / "flow.safetensors").unlink()
     with pytest.raises(DataError, match="not a readable safetensors file"):
         load_flow(saved[0])

@@ -1,0 +1,47 @@
+"""Manners for Lightning's trainer: quiet about data in memory, and honest about interruptions."""
+
+import logging
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import lightning as L
+
+__all__ = ["interruptible", "quiet_lightning"]
+
+
+@contextmanager
+def interruptible(trainer: L.Trainer, what: str) -> Iterator[None]:
+    """Raise KeyboardInterrupt with the step reached; Lightning itself exits and goes on ignoring the signal."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt(f"{what} stopped at step {trainer.global_step}") from None
+    finally:
+        if handler is not None and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Lightning's hints on hardware and workers silenced, for data that is in memory anyway."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            for message in (
+                ".*does not have many workers.*",
+                ".*logging interval.*",
+                "Checkpoint directory .* exists.*",
+            ):
+                warnings.filterwarnings("ignore", message)
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module="(lightning|torch).*")
+            warnings.filterwarnings("ignore", category=FutureWarning, module="(lightning|torch).*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels):
+            logger.setLevel(level)
