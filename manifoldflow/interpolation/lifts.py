@@ -14,6 +14,7 @@ from torch.distributions import Dirichlet as TorchDirichlet
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from ..distributions import Dirichlet, Gaussian, SphericalUniform, VonMisesFisher, VonMisesFisherAngle
+from ..manifolds import is_eager
 from ..manifolds.sphere_kernels import angle_of, any_direction
 from ..special import log_ndtri
 from ._tables import GammaToNormal
@@ -199,13 +200,20 @@ class Gammas(Lift):
                 "base: expected one concentration for the whole batch of pairs, got a batch of different ones; build "
                 "one path for each"
             )
-        self.table = GammaToNormal(concentration.reshape(-1, concentration.shape[-1])[0])
+        self.row = concentration.detach().double().reshape(-1, concentration.shape[-1])[0]
+        self.table = GammaToNormal(self.row)
 
     def encode(self, points: Tensor, generator: torch.Generator | None) -> tuple[Tensor, None]:
         total = self.total.reshape(-1)[0].expand(points.shape[:-1]).contiguous()
         log_total = torch._standard_gamma(total, generator=generator).log()
-        # A coordinate that has underflowed counts as the smallest of its type.
-        log_s = points.double().clamp_min(torch.finfo(points.dtype).tiny).log()
+        # Near 0 the law of a coordinate x is x^(a - 1) dx: one that has underflowed is drawn anew from below the
+        # smallest float, or all of them would come back as that float.
+        tiny = torch.finfo(points.dtype).tiny
+        log_s = points.double().clamp_min(tiny).log()
+        lost = points < tiny
+        if not is_eager() or bool(lost.any()):
+            uniform = torch.rand(points.shape, dtype=torch.float64, device=points.device, generator=generator)
+            log_s = torch.where(lost, log_s + uniform.clamp_min(1e-300).log() / self.row, log_s)
         return self.table.normal(log_s + log_total[..., None]), None
 
     def decode(self, normal: Tensor, direction: Tensor | None) -> Tensor:

@@ -19,12 +19,13 @@ ALARM = 1e-4
 TIMES = torch.tensor([0.25, 0.5])
 
 
-def unit(n, seed=0):
-    return torch.nn.functional.normalize(torch.randn(n, generator=torch.Generator().manual_seed(seed)), dim=0)
+def unit(n, seed=0, dtype=torch.float32):
+    vector = torch.randn(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return (vector / vector.norm()).to(dtype)
 
 
-def pole(n, kappa):
-    return VonMisesFisher(unit(n), float(kappa))
+def pole(n, kappa, dtype=torch.float32):
+    return VonMisesFisher(unit(n, dtype=dtype), float(kappa))
 
 
 BASES = {
@@ -37,7 +38,7 @@ BASES = {
 
 def statistics(base, points):
     """A profile across the law (log-density or norm), one along a fixed direction, and one coordinate."""
-    direction = unit(points.shape[-1], seed=7)
+    direction = unit(points.shape[-1], 7, points.dtype)
     rows = {"along": points @ direction, "first": points[..., 0]}
     if not isinstance(base, SphericalUniform):
         rows["log-density"] = base.log_prob(points)
@@ -72,10 +73,10 @@ def test_matched_preserves_the_law_in_high_dimension(name, n):
     assert min(found.values()) > ALARM, found
 
 
-@pytest.mark.parametrize("kappa", [0.0, 1e-3, 1.0, 50.0, 1e4])
+@pytest.mark.parametrize("kappa", [0.0, 1e-3, 1.0, 50.0, 1e8])
 @pytest.mark.parametrize("n", [2, 3, 10])
 def test_matched_von_mises_fisher_at_any_concentration(n, kappa):
-    base = pole(n, kappa)
+    base = pole(n, kappa, torch.float64)  # the cosines of draws at 1e8 are all 1 in float32
     found = p_values(base, "matched", count=300)
     if kappa == 0:  # one density everywhere
         found = {key: p for key, p in found.items() if key[0] != "log-density"}
@@ -86,6 +87,20 @@ def test_matched_dirichlet_with_different_and_small_concentrations():
     base = Dirichlet(torch.tensor([0.05, 0.3, 0.5, 1.0, 3.0, 40.0]))
     found = p_values(base, "matched", count=1000)
     assert min(found.values()) > ALARM, found
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("concentration", [1e-3, 1e-2, 1e4])
+def test_matched_dirichlet_at_extreme_concentrations(concentration, dtype):
+    """At 1e-2 most coordinates underflow to zero in float32."""
+    base = Dirichlet(torch.full((10,), concentration, dtype=dtype))
+    start, end = base.sample((800,)), base.sample((800,))
+    points = build_path(start, end, method="matched", base=base)(TIMES)
+    reference = base.sample((8000,))
+    assert points.isfinite().all()
+    for i in range(2):
+        for look in (lambda s: s.double().square().sum(-1), lambda s: s.double()[..., 0]):
+            assert stats.ks_2samp(look(points[:, i]), look(reference)).pvalue > ALARM
 
 
 def test_matched_sequence_of_bases():
