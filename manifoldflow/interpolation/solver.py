@@ -127,15 +127,11 @@ class SobolevDescent:
         """
         monitor = Monitor(len(nodes), finished)
         run = _Run(self, energy, nodes, monitor)
-        interrupted = False
         try:
             while len(run.rows):
                 run.iterate()
         except KeyboardInterrupt:
-            interrupted = True
-        run.finish(run.rows >= 0, Status.INTERRUPTED)
-        if interrupted and finished is not None:
-            finished(0)
+            run.finish(run.rows >= 0, Status.INTERRUPTED)
         return run.solution(monitor.trace())
 
 
