@@ -109,12 +109,12 @@ def optimise(
     first, last = (v.reshape(-1, v.shape[-1]).detach() for v in (start, end))
     if not len(first):
         return OptimisedPath(energy, start, end, _nothing(first, segments))
-    _check_ends(energy, first, last)
+    size = chunk or len(first)
+    _check_ends(energy, first, last, size)
     several = starts if isinstance(starts, Sequence) and not isinstance(starts, str) else [starts]
     if not several:
         raise ValueError("starts: expected at least one start, got none; use 'linear'")
     solver = solver or SobolevDescent()
-    size = chunk or len(first)
     parts = []
     interrupted = False
     with _bar(len(first) * len(several) * (coarse + 1), show=progress) as finished:
@@ -135,13 +135,13 @@ def _nothing(points: Tensor, segments: int) -> Solution:
     return Solution(points.new_zeros(0, segments + 1, points.shape[-1]), none, none, code, code)
 
 
-def _check_ends(energy: CurveEnergy, start: Tensor, end: Tensor) -> None:
+def _check_ends(energy: CurveEnergy, start: Tensor, end: Tensor, chunk: int) -> None:
     """Raise where an end point has a value outside the factor's range, or an infinite cost."""
     if energy.conformal is None:
         return
     for name, points in (("start", start), ("end", end)):
         with torch.no_grad():
-            values = energy.conformal.value(points)
+            values = torch.cat([energy.conformal.value(part) for part in points.split(chunk)])
             if values.shape != points.shape[:1]:
                 raise ValueError(
                     f"index: expected one value per point, shape {tuple(points.shape[:1])}, got {tuple(values.shape)}"
