@@ -1,6 +1,6 @@
 """What a solver returns: curves with their energies, why each one stopped, and the way there."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import torch
@@ -78,11 +78,6 @@ class Solution:
     def reasons(self) -> list[str]:
         """Why each pair stopped, in words."""
         return [Status(code).reason for code in self.status.tolist()]
-
-    def rows(self, rows: Tensor) -> "Solution":
-        """Some of the pairs, without their traces."""
-        fields = ("nodes", "energy", "length", "iterations", "status", "start")
-        return replace(self, traces=(), **{n: v[rows] for n in fields if (v := getattr(self, n)) is not None})
 
     @staticmethod
     def join(parts: "list[Solution]") -> "Solution":
