@@ -14,7 +14,7 @@ from .._geomstats import RiemannianMetric
 from .metric import TorchMetric, as_times, one_of
 from .rows import safe_sqrt
 
-__all__ = ["BroadcastingMetric", "broadcasting"]
+__all__ = ["BroadcastingMetric", "broadcasting", "flattened"]
 
 
 def broadcasting(metric: RiemannianMetric) -> Any:
@@ -78,8 +78,13 @@ class BroadcastingMetric:
         base_point: Tensor,
         direction: Tensor | None = None,
         end_point: Tensor | None = None,
+        *,
+        cut_locus: str = "raise",
     ) -> Tensor:
-        """Transport `tangent_vec` along `direction` or to `end_point`, where geomstats has a closed form."""
+        """Transport `tangent_vec` along `direction` or to `end_point`, where geomstats has a closed form.
+
+        As in `log`, `cut_locus` changes nothing.
+        """
         one_of("parallel_transport", direction=direction, end_point=end_point)
         if direction is None:
             assert end_point is not None
@@ -105,6 +110,13 @@ class BroadcastingMetric:
 
         return path
 
+    def injectivity_radius(self, base_point: Tensor | None = None) -> Any:
+        """Injectivity radius, shape `(*batch,)` of `base_point`, where geomstats knows it."""
+        if base_point is None:
+            return self.metric.injectivity_radius(None)
+        # some of theirs are one number for all points
+        return self._numbers(lambda x: torch.as_tensor(self.metric.injectivity_radius(x)).expand(len(x)), base_point)
+
     def _vectors(self, function: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
         return self._call(function, self._shape, arguments)
 
@@ -112,9 +124,16 @@ class BroadcastingMetric:
         return self._call(function, (), arguments)
 
     def _call(self, function: Callable[..., Tensor], tail: tuple[int, ...], arguments: tuple[Tensor, ...]) -> Tensor:
-        ndim = len(self._shape)
-        batch = torch.broadcast_shapes(*(a.shape[: a.ndim - ndim] for a in arguments))
-        if batch.numel() == 0:  # which geomstats does not take
-            return arguments[0].new_empty(batch + tail)
-        flat = [a.expand(batch + self._shape).reshape(-1, *self._shape) for a in arguments]
-        return torch.as_tensor(function(*flat)).reshape(batch + tail).to(arguments[0])
+        return flattened(function, self._shape, tail, *arguments).to(arguments[0])
+
+
+def flattened(
+    function: Callable[..., Any], shape: tuple[int, ...], tail: tuple[int, ...], *arguments: Tensor
+) -> Tensor:
+    """`function(*arguments)` `(*batch, *tail)` of arguments `(*batch, *shape)`, given one batch dimension at a time."""
+    ndim = len(shape)
+    batch = torch.broadcast_shapes(*(a.shape[: a.ndim - ndim] for a in arguments))
+    if batch.numel() == 0:  # which geomstats does not take
+        return arguments[0].new_empty(batch + tail)
+    flat = [a.expand(batch + shape).reshape(-1, *shape) for a in arguments]
+    return torch.as_tensor(function(*flat), device=flat[0].device).reshape(batch + tail)

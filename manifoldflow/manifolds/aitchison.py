@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import OffManifoldError
 from .metric import TorchMetric, as_times, one_of, rows_of
-from .rows import dot
+from .rows import dot, in_blocks
 from .tracing import is_eager
 
 __all__ = ["AitchisonMetric"]
@@ -40,23 +40,31 @@ class AitchisonMetric(TorchMetric):
     def exp(self, tangent_vec: Tensor, base_point: Tensor) -> Tensor:
         """softmax(log p + u / p), shape `(*batch, n)`."""
         _refuse_zeros(base_point=base_point)
-        return (base_point.log() + tangent_vec / base_point).softmax(-1)
+        return in_blocks(lambda u, p: ((p.log() + u / p).softmax(-1),), tangent_vec, base_point)[0]
 
     def log_and_cut(self, point: Tensor, base_point: Tensor) -> tuple[Tensor, Tensor]:
         """The log, and no cut locus."""
         _refuse_zeros(point=point, base_point=base_point)
-        vector = _from_clr(_difference(base_point, point), base_point)
+        vector = in_blocks(lambda p, q: (_from_clr(_difference(p, q), p),), base_point, point)[0]
         return vector, torch.zeros(vector.shape[:-1], dtype=torch.bool, device=vector.device)
 
     def squared_dist(self, point_a: Tensor, point_b: Tensor) -> Tensor:
         """Squared distance `(*batch,)`; its gradient at coincident points is exactly 0."""
         _refuse_zeros(point_a=point_a, point_b=point_b)
-        return _difference(point_a, point_b).square().sum(-1)
+        return in_blocks(lambda p, q: (_difference(p, q).square().sum(-1),), point_a, point_b)[0]
 
     def _geodesic_to(self, start: Tensor, end: Tensor, cut_locus: str) -> Callable[[Any], Tensor]:
         _refuse_zeros(initial_point=start, end_point=end)
-        p, ratio = start.log().unsqueeze(-2), _difference(start, end).unsqueeze(-2)
-        return lambda t: torch.addcmul(p, as_times(t, start)[:, None], ratio).softmax(-1)
+
+        def path(t: Any) -> Tensor:
+            times = as_times(t, start)[:, None]
+
+            def kernel(p: Tensor, q: Tensor) -> tuple[Tensor]:
+                return (torch.addcmul(p.log().unsqueeze(-2), times, _difference(p, q).unsqueeze(-2)).softmax(-1),)
+
+            return in_blocks(kernel, start, end)[0]
+
+        return path
 
     def parallel_transport(
         self,
@@ -64,6 +72,8 @@ class AitchisonMetric(TorchMetric):
         base_point: Tensor,
         direction: Tensor | None = None,
         end_point: Tensor | None = None,
+        *,
+        cut_locus: str = "raise",
     ) -> Tensor:
         """The vector with the same log-ratios at `end_point`, or at the end of `direction`."""
         one_of("parallel_transport", direction=direction, end_point=end_point)
@@ -71,7 +81,7 @@ class AitchisonMetric(TorchMetric):
             assert direction is not None
             end_point = self.exp(direction, base_point)
         _refuse_zeros(base_point=base_point, end_point=end_point)
-        return _from_clr(tangent_vec / base_point, end_point)
+        return in_blocks(lambda u, p, q: (_from_clr(u / p, q),), tangent_vec, base_point, end_point)[0]
 
     def log_volume_form(self, point: Tensor) -> Tensor:
         """-sum log p - 1/2 log n, relative to Lebesgue measure on the first d coordinates."""
@@ -84,11 +94,10 @@ def _centred(a: Tensor) -> Tensor:
 
 def _difference(p: Tensor, q: Tensor) -> Tensor:
     """clr(q) - clr(p), to full relative accuracy where q is near p: log1p of the relative difference."""
-    relative = (q - p) / p
-    near = relative.abs() < 0.5
-    # The guards keep both branches finite where q / p overflows or the other branch is taken.
-    ratio = torch.where(near, torch.where(near, relative, 0.0).log1p(), q.log() - p.log())
-    return _centred(ratio)
+    near = (q - p).abs() < 0.5 * p
+    # The guards keep the branch finite, and its derivative, where the other is taken and q / p may overflow.
+    relative = torch.where(near, q - p, 0.0) / torch.where(near, p, 1.0)
+    return _centred(torch.where(near, relative.log1p(), q.log() - p.log()))
 
 
 def _from_clr(a: Tensor, p: Tensor) -> Tensor:

@@ -1,10 +1,12 @@
 """Checks of points and tangent vectors where they enter the library: once, with the argument and the row named."""
 
-import torch
+from functools import partial
+
 from torch import Tensor
 
 from .._geomstats import Manifold
 from ..errors import OffManifoldError
+from .adapter import flattened
 from .metric import rows_of
 from .space import Space, tolerance
 from .tracing import is_eager
@@ -33,9 +35,8 @@ def check_points(space: Manifold, **points: Tensor) -> None:
             off = ~(space.off(point.detach()) <= atol)
             wanted, found = space.expectation(), space.finding
         else:
-            flat = point.detach().reshape(-1, *space.shape)
-            off = ~torch.as_tensor(space.belongs(flat, atol=atol), device=point.device)
-            off = (off | flat.flatten(1).isnan().any(-1)).reshape(point.shape[: point.ndim - len(space.shape)])
+            off = ~flattened(partial(space.belongs, atol=atol), space.shape, (), point.detach()).bool()
+            off = off | _has_nan(space, point)
             wanted, found = "its belongs() to hold", _foreign_finding
         if bool(off.any()):
             row = point.detach()[off][0]
@@ -67,13 +68,9 @@ def check_tangent(space: Manifold, base_point: Tensor, **vectors: Tensor) -> Non
             off = ~(space.off_tangent(vector.detach(), base_point.detach()) <= atol)
             wanted = space.tangent_expectation()
         else:
-            ndim = len(space.shape)
-            batch = torch.broadcast_shapes(
-                vector.shape[: vector.ndim - ndim], base_point.shape[: base_point.ndim - ndim]
-            )
-            flat = [a.detach().expand(batch + space.shape).reshape(-1, *space.shape) for a in (vector, base_point)]
-            off = ~torch.as_tensor(space.is_tangent(*flat, atol=atol), device=vector.device)
-            off = (off | flat[0].flatten(1).isnan().any(-1)).reshape(batch)
+            test = partial(space.is_tangent, atol=atol)
+            off = ~flattened(test, space.shape, (), vector.detach(), base_point.detach()).bool()
+            off = off | _has_nan(space, vector)
             wanted = "its is_tangent() to hold"
         if bool(off.any()):
             raise OffManifoldError(
@@ -104,6 +101,10 @@ def _check_kind(space: Manifold, arrays: dict[str, Tensor]) -> None:
             raise OffManifoldError(
                 f"{name}: expected device {first[1].device} as of {first[0]}, got {array.device}; move one of them"
             )
+
+
+def _has_nan(space: Manifold, array: Tensor) -> Tensor:
+    return array.isnan().flatten(array.ndim - len(space.shape)).any(-1)
 
 
 def _foreign_finding(point: Tensor) -> str:

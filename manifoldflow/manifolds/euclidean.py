@@ -43,6 +43,8 @@ class FlatMetric(TorchMetric, EuclideanMetric):
         base_point: Tensor,
         direction: Tensor | None = None,
         end_point: Tensor | None = None,
+        *,
+        cut_locus: str = "raise",
     ) -> Tensor:
         """The vector itself, broadcast to the points."""
         one_of("parallel_transport", direction=direction, end_point=end_point)

@@ -32,6 +32,7 @@ class FisherRaoMetric(TorchMetric):
     """Inner product sum_i u_i w_i / p_i on the simplex; distances are at most pi. Curvature 1/4."""
 
     constant_curvature = 0.25
+    cut_reason = "a velocity from the boundary into the interior"
 
     def metric_matrix(self, base_point: Tensor) -> Tensor:
         """diag(1 / p), shape `(*batch, n, n)`, in the n ambient coordinates."""
@@ -55,10 +56,9 @@ class FisherRaoMetric(TorchMetric):
         Raises:
             OffManifoldError: A geodesic leaves the simplex, and `boundary` is "raise".
         """
-        root = safe_sqrt(base_point)
-        point = sphere_kernels.exp(_to_sphere(tangent_vec, root), root)
-        _refuse_outside(point, boundary, "tangent_vec")
-        return _normalised(point.square())
+        point, outside = in_blocks(_exp, tangent_vec, base_point)
+        _refuse_outside(outside, boundary, "tangent_vec")
+        return point
 
     def log_and_cut(self, point: Tensor, base_point: Tensor) -> tuple[Tensor, Tensor]:
         """The log, and a mask of the pairs whose geodesic leaves the boundary, where it is incomplete."""
@@ -96,9 +96,9 @@ class FisherRaoMetric(TorchMetric):
     def _geodesic_to(self, start: Tensor, end: Tensor, cut_locus: str) -> Callable[[Any], Tensor]:
         def path(t: Any) -> Tensor:
             times = as_times(t, start)
-            roots = in_blocks(lambda p, q: (_slerp(p, q, times),), start, end)[0]
-            _refuse_outside(roots, "raise", "t")
-            return _normalised(roots.square())
+            points, outside = in_blocks(lambda p, q: _slerp(p, q, times), start, end)
+            _refuse_outside(outside, "raise", "t")
+            return points
 
         return path
 
@@ -108,21 +108,30 @@ class FisherRaoMetric(TorchMetric):
         base_point: Tensor,
         direction: Tensor | None = None,
         end_point: Tensor | None = None,
+        *,
+        cut_locus: str = "raise",
     ) -> Tensor:
-        """Transport `tangent_vec` along the geodesic to `end_point`, or along `direction` for unit time."""
+        """Transport `tangent_vec` along the geodesic to `end_point`, or along `direction` for unit time.
+
+        Raises:
+            OffManifoldError: The geodesic leaves the simplex along `direction`; or it ends on the boundary and the
+                vector there points off the face, so that its coordinates do not hold it, and `cut_locus` is
+                "raise"; with "choose" that part of the vector is 0.
+        """
         one_of("parallel_transport", direction=direction, end_point=end_point)
-        root = safe_sqrt(base_point)
-        vector = _to_sphere(tangent_vec, root)
         if end_point is not None:
-            end = safe_sqrt(end_point)
-            moved, _ = sphere_kernels.transport_to(vector, root, end)
+            moved, lost = in_blocks(_transport_to, tangent_vec, base_point, end_point)
         else:
             assert direction is not None
-            along = _to_sphere(direction, root)
-            moved = sphere_kernels.transport_along(vector, root, along)
-            end = sphere_kernels.exp(along, root)
-            _refuse_outside(end, "raise", "direction")
-        return 2 * end * moved
+            moved, lost, outside = in_blocks(_transport_along, tangent_vec, base_point, direction)
+            _refuse_outside(outside, "raise", "direction")
+        if refuses(cut_locus, lost):
+            raise OffManifoldError(
+                "tangent_vec: expected vectors that stay in the face where the geodesic ends, since at the boundary a "
+                f"Fisher-Rao vector off it has no finite coordinates, got others at {rows_of(lost)}; "
+                "take an end point with positive coordinates, or pass cut_locus='choose' to drop that part"
+            )
+        return moved
 
     def injectivity_radius(self, base_point: Tensor | None = None) -> Any:
         """Distance to the boundary, 2 arcsin(min sqrt p); at most that of the centre, without a point."""
@@ -148,10 +157,42 @@ def _log(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
     return 2 * safe_sqrt(p) * combine(a, s, b, d), ((p == 0) & (q > 0)).any(-1)
 
 
-def _slerp(p: Tensor, q: Tensor, t: Tensor) -> Tensor:
+def _exp(u: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+    root = safe_sqrt(p)
+    end = sphere_kernels.exp(_to_sphere(u, root), root)
+    return _normalised(end.square()), _outside(end)
+
+
+def _slerp(p: Tensor, q: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     d, s = (part.unsqueeze(-2) for part in _chords(p, q))
     b, a, _ = sphere_kernels.slerp_coefficients(d, s, t.unsqueeze(-1))
-    return combine(a, s, b, d)
+    roots = combine(a, s, b, d)
+    return _normalised(roots.square()), _outside(roots)
+
+
+def _transport_to(u: Tensor, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    root, end = safe_sqrt(p), safe_sqrt(q)
+    moved, _ = sphere_kernels.transport_to(_to_sphere(u, root), root, end)
+    return 2 * end * moved, _lost(moved, end)
+
+
+def _transport_along(u: Tensor, p: Tensor, direction: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    root = safe_sqrt(p)
+    along = _to_sphere(direction, root)
+    end = sphere_kernels.exp(along, root)
+    moved = sphere_kernels.transport_along(_to_sphere(u, root), root, along)
+    return 2 * end * moved, _lost(moved, end), _outside(end)
+
+
+def _lost(v: Tensor, end: Tensor) -> Tensor:
+    """Mask `(*batch,)` of the sphere's vectors with a component, beyond rounding, in a zero coordinate of `end`."""
+    size = v.detach().abs()
+    return ((end == 0) & (size > 8 * torch.finfo(v.dtype).eps * size.amax(-1, keepdim=True))).any(-1)
+
+
+def _outside(root: Tensor) -> Tensor:
+    """Mask `(*batch,)` of the sphere's points off the positive orthant."""
+    return (root < -8 * torch.finfo(root.dtype).eps).any(-1)
 
 
 def _constant_zeros(p: Tensor) -> Tensor:
@@ -168,14 +209,11 @@ def _normalised(p: Tensor) -> Tensor:
     return p / p.sum(-1, keepdim=True)
 
 
-def _refuse_outside(root: Tensor, boundary: str, name: str) -> None:
+def _refuse_outside(outside: Tensor, boundary: str, name: str) -> None:
     if boundary not in ("raise", "reflect"):
         raise ValueError(f"boundary: expected 'raise' or 'reflect', got {boundary!r}")
-    if boundary == "reflect" or not is_eager():
-        return
-    outside = (root < -8 * torch.finfo(root.dtype).eps).any(-1)
-    if bool(outside.any()):
+    if boundary == "raise" and is_eager() and bool(outside.any()):
         raise OffManifoldError(
             f"{name}: expected a geodesic that stays in the simplex, got one past its boundary at {rows_of(outside)}; "
-            "shorten it, or call exp(..., boundary='reflect')"
+            "shorten it, or call the Fisher-Rao metric's exp(..., boundary='reflect')"
         )

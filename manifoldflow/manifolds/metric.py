@@ -37,6 +37,18 @@ class TorchMetric(RiemannianMetric):
         """The log `(*batch, n)` and a mask `(*batch,)` of the pairs without a unique one; never raises."""
 
     @abstractmethod
+    def parallel_transport(
+        self,
+        tangent_vec: Tensor,
+        base_point: Tensor,
+        direction: Tensor | None = None,
+        end_point: Tensor | None = None,
+        *,
+        cut_locus: str = "raise",
+    ) -> Tensor:
+        """Transport `tangent_vec` along the geodesic to `end_point`, or along `direction` for unit time."""
+
+    @abstractmethod
     def inner_product(self, tangent_vec_a: Tensor, tangent_vec_b: Tensor, base_point: Tensor | None = None) -> Tensor:
         """Inner product `(*batch,)` of two tangent vectors at `base_point`."""
 

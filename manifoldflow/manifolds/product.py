@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .._geomstats import Manifold
-from .adapter import broadcasting
+from .adapter import broadcasting, flattened
 from .metric import TorchMetric, one_of
 from .space import Space, tolerance
 
@@ -45,6 +46,17 @@ class ProductMetric(TorchMetric):
             cut = cut | part
         return joined, cut
 
+    def metric_matrix(self, base_point: Tensor) -> Tensor:
+        """The factors' matrices, times their weights, along the diagonal, shape `(*batch, n, n)`."""
+        _refuse_foreign("metric_matrix", self.space.factors)
+        rows, before, n = [], 0, self.space.shape[0]
+        for metric, x, w in zip(self.metrics, self.space.split(base_point), self.space.weights):
+            block = w * metric.metric_matrix(x)
+            size = block.shape[-1]
+            rows.append(torch.nn.functional.pad(block, (before, n - before - size)))
+            before += size
+        return torch.cat(rows, -2)
+
     def inner_product(  # type: ignore[override]
         self, tangent_vec_a: Tensor, tangent_vec_b: Tensor, base_point: Tensor
     ) -> Tensor:
@@ -65,14 +77,15 @@ class ProductMetric(TorchMetric):
         base_point: Tensor,
         direction: Tensor | None = None,
         end_point: Tensor | None = None,
+        *,
+        cut_locus: str = "raise",
     ) -> Tensor:
-        """Factor by factor, shape `(*batch, n)`."""
+        """Factor by factor, shape `(*batch, n)`; raises as the factors do."""
         one_of("parallel_transport", direction=direction, end_point=end_point)
-        if end_point is None:
-            assert direction is not None
-            return self._join("parallel_transport", tangent_vec, base_point, direction)
-        blocks = self._blocks(tangent_vec, base_point, end_point)
-        return self.space.join([m.parallel_transport(u, x, end_point=y) for m, u, x, y in blocks])
+        name, other = ("end_point", end_point) if direction is None else ("direction", direction)
+        assert other is not None
+        blocks = self._blocks(tangent_vec, base_point, other)
+        return self.space.join([m.parallel_transport(u, x, **{name: y}, cut_locus=cut_locus) for m, u, x, y in blocks])
 
     def curvature(
         self, tangent_vec_a: Tensor, tangent_vec_b: Tensor, tangent_vec_c: Tensor, base_point: Tensor
@@ -84,8 +97,8 @@ class ProductMetric(TorchMetric):
         """Least of the factors', each times the root of its weight."""
         parts = self.space.split(base_point) if base_point is not None else [None] * len(self.metrics)
         radii = [
-            torch.as_tensor(f.metric.injectivity_radius(x)) * math.sqrt(w)
-            for f, x, w in zip(self.space.factors, parts, self.space.weights)
+            torch.as_tensor(metric.injectivity_radius(x)) * math.sqrt(w)
+            for metric, x, w in zip(self.metrics, parts, self.space.weights)
         ]
         if base_point is None:
             return min(float(r) for r in radii)
@@ -94,6 +107,7 @@ class ProductMetric(TorchMetric):
 
     def log_volume_form(self, point: Tensor) -> Tensor:
         """Sum of the factors', plus d/2 times the log of each weight."""
+        _refuse_foreign("log_volume_form", self.space.factors)
         total = point.new_zeros(point.shape[:-1])
         for factor, x, w in zip(self.space.factors, self.space.split(point), self.space.weights):
             total = total + factor.metric.log_volume_form(x) + 0.5 * factor.dim * math.log(w)
@@ -174,11 +188,8 @@ class Product(Space, Manifold):
             if isinstance(factor, Space):
                 offs.append(factor.off_tangent(u, x))
             else:
-                atol = tolerance(vector.dtype)
-                flat = u.reshape(-1, *factor.shape), x.expand(u.shape).reshape(-1, *factor.shape)
-                good = torch.as_tensor(factor.is_tangent(*flat, atol=atol)).reshape(
-                    u.shape[: u.ndim - len(factor.shape)]
-                )
+                test = partial(factor.is_tangent, atol=tolerance(vector.dtype))
+                good = flattened(test, factor.shape, (), u, x).bool()
                 offs.append(torch.where(good, 0.0, math.inf).to(u))
         return torch.stack(torch.broadcast_tensors(*offs)).amax(0)
 
@@ -188,12 +199,13 @@ class Product(Space, Manifold):
 
     def projection(self, point: Tensor) -> Tensor:
         """Factor by factor, shape `(*batch, n)`."""
-        return self.join([f.projection(x) for f, x in zip(self.factors, self.split(point))])
+        parts = zip(self.factors, self.split(point))
+        return self.join([_own(f, f.projection, x) for f, x in parts])
 
     def to_tangent(self, vector: Tensor, base_point: Tensor) -> Tensor:
         """Factor by factor, shape `(*batch, n)`."""
         parts = zip(self.factors, self.split(vector), self.split(base_point))
-        return self.join([f.to_tangent(u, x) for f, u, x in parts])
+        return self.join([_own(f, f.to_tangent, u, x) for f, u, x in parts])
 
     def random_point(
         self,
@@ -223,6 +235,7 @@ class Product(Space, Manifold):
     @property
     def log_volume(self) -> float:
         """Sum of the factors', plus d/2 times the log of each weight."""
+        _refuse_foreign("log_volume", self.factors)
         return sum(f.log_volume + 0.5 * f.dim * math.log(w) for f, w in zip(self.factors, self.weights))
 
 
@@ -230,6 +243,18 @@ def _off(factor: Manifold, point: Tensor) -> Tensor:
     """How far off a factor; foreign spaces answer 0 or infinity."""
     if isinstance(factor, Space):
         return factor.off(point)
-    batch = point.shape[: point.ndim - len(factor.shape)]
-    good = torch.as_tensor(factor.belongs(point.reshape(-1, *factor.shape), atol=tolerance(point.dtype)))
-    return torch.where(good.reshape(batch), 0.0, math.inf).to(point)
+    good = flattened(partial(factor.belongs, atol=tolerance(point.dtype)), factor.shape, (), point).bool()
+    return torch.where(good, 0.0, math.inf).to(point)
+
+
+def _own(factor: Manifold, function: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
+    """A factor's function of points or vectors; foreign ones take one batch dimension only."""
+    if isinstance(factor, Space):
+        return function(*arguments)
+    return flattened(function, factor.shape, factor.shape, *arguments).to(arguments[0])
+
+
+def _refuse_foreign(name: str, factors: Sequence[Manifold]) -> None:
+    foreign = [type(f).__name__ for f in factors if not isinstance(f, Space)]
+    if foreign:
+        raise NotImplementedError(f"{name}: geomstats does not know that of {', '.join(foreign)}, a factor")

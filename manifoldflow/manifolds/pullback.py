@@ -79,6 +79,11 @@ class PullbackMetric(TorchMetric):
 class DiffeomorphicMetric(PullbackMetric):
     """A metric pulled back by a diffeomorphism: every operation is the target's, carried over."""
 
+    def __init__(self, space: "Pullback") -> None:
+        super().__init__(space)
+        if isinstance(self.target, TorchMetric):
+            self.cut_reason = self.target.cut_reason
+
     def exp(self, tangent_vec: Tensor, base_point: Tensor) -> Tensor:
         """f^{-1}(exp_{f(x)}(df u)), shape `(*batch, k)`."""
         y, v = self.push(base_point, tangent_vec)
@@ -125,6 +130,8 @@ class DiffeomorphicMetric(PullbackMetric):
         base_point: Tensor,
         direction: Tensor | None = None,
         end_point: Tensor | None = None,
+        *,
+        cut_locus: str = "raise",
     ) -> Tensor:
         """The target's transport, carried over, shape `(*batch, k)`."""
         one_of("parallel_transport", direction=direction, end_point=end_point)
@@ -132,9 +139,14 @@ class DiffeomorphicMetric(PullbackMetric):
         if end_point is None:
             assert direction is not None
             v = self.push(base_point, direction)[1]
-            return self._pull(self.target.exp(v, y), self.target.parallel_transport(u, y, direction=v))
+            moved = self.target.parallel_transport(u, y, direction=v, cut_locus=cut_locus)
+            return self._pull(self.target.exp(v, y), moved)
         end = self.space.map(end_point)
-        return self._pull(end, self.target.parallel_transport(u, y, end_point=end))
+        return self._pull(end, self.target.parallel_transport(u, y, end_point=end, cut_locus=cut_locus))
+
+    def injectivity_radius(self, base_point: Tensor | None = None) -> Any:
+        """The target's at the image, shape `(*batch,)`; no more than an upper bound where the map is not onto."""
+        return self.target.injectivity_radius(None if base_point is None else self.space.map(base_point))
 
     def _pull(self, y: Tensor, v: Tensor) -> Tensor:
         return _push(self.space.inverse, y, v)[1]

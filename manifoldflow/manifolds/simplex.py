@@ -94,12 +94,16 @@ class Simplex(Space, LevelSet):
         return f"sum {point.sum():.4f} and least coordinate {point.min():.4g}"
 
     def off_tangent(self, vector: Tensor, base_point: Tensor) -> Tensor:
-        """Sum of the coordinates."""
-        return vector.sum(-1).abs() / torch.linalg.vector_norm(vector, dim=-1).clamp_min(1)
+        """Sum of the coordinates; for the Fisher-Rao metric, components in zero coordinates too, of infinite norm."""
+        off = vector.sum(-1).abs()
+        if self.metric_name == "fisher_rao":
+            off = torch.maximum(off, torch.where(base_point == 0, vector.abs(), 0.0).amax(-1))
+        return off / torch.linalg.vector_norm(vector, dim=-1).clamp_min(1)
 
     def tangent_expectation(self) -> str:
         """Sum zero."""
-        return "coordinates with sum 0"
+        faces = ", none where the base point's is 0" if self.metric_name == "fisher_rao" else ""
+        return f"coordinates with sum 0{faces}"
 
     def projection(self, point: Tensor) -> Tensor:
         """Nearest probability vector `(*batch, n)` in Euclidean distance.
@@ -108,6 +112,9 @@ class Simplex(Space, LevelSet):
 
         Reference: J. Duchi et al., Efficient projections onto the l1-ball, ICML 2008, figure 1.
         """
+        # A shift of all coordinates changes nothing; of large ones, it keeps the 1 from being rounded away.
+        top = point.detach().amax(-1, keepdim=True)
+        point = torch.where(top.abs() > 2, point - top, point)
         ordered = point.sort(dim=-1, descending=True).values
         excess = ordered.cumsum(-1) - 1
         count = torch.arange(1, point.shape[-1] + 1, dtype=point.dtype, device=point.device)

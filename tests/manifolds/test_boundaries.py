@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from manifoldflow.errors import CutLocusError, OffManifoldError
-from manifoldflow.manifolds import Hypersphere, Product, Simplex, frechet_mean
+from manifoldflow.manifolds import Hypersphere, Product, Simplex, check_tangent, frechet_mean
 
 from ..strategies import DTYPES
 
@@ -125,6 +125,39 @@ def test_fisher_rao_log_into_the_interior_is_refused_at_the_boundary():
     assert metric.log(q, p, cut_locus="choose")[1, 0] == 0
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_fisher_rao_transport_off_a_face_is_refused_and_within_it_exact(dtype):
+    """On the boundary the coordinates hold only what stays in the face; the rest is never dropped in silence."""
+    metric = Simplex(2).metric
+    p, q = torch.tensor([[0.2, 0.2, 0.6], [0.0, 0.3, 0.7]], dtype=dtype), torch.tensor([0.0, 0.4, 0.6], dtype=dtype)
+    u = torch.tensor([[-0.2, 0.1, 0.1], [0.0, 0.1, -0.1]], dtype=dtype)
+    with pytest.raises(OffManifoldError, match=r"tangent_vec: .*face .* at row 0; .*cut_locus='choose'"):
+        metric.parallel_transport(u, p, end_point=q)
+    chosen = metric.parallel_transport(u, p, end_point=q, cut_locus="choose")
+    assert (chosen[:, 0] == 0).all()
+    moved = metric.parallel_transport(u[1], p[1], end_point=q)
+    torch.testing.assert_close(moved, chosen[1])
+    torch.testing.assert_close(metric.norm(moved, q), metric.norm(u[1], p[1]))
+    torch.testing.assert_close(metric.parallel_transport(u[1], p[1], direction=metric.log(q, p[1])), moved)
+
+
+def test_fisher_rao_vectors_off_a_face_are_not_tangent():
+    space, q = Simplex(2), torch.tensor([0.0, 0.4, 0.6])
+    u = torch.tensor([[-0.2, 0.1, 0.1], [0.0, 0.1, -0.1]])
+    assert space.is_tangent(u, q).tolist() == [False, True]
+    assert space.is_tangent(space.to_tangent(u, q), q).all()
+    assert space.is_tangent(u).all()
+    assert Simplex(2, metric="euclidean").is_tangent(u, q).all()
+    with pytest.raises(OffManifoldError, match=r"none where the base point's is 0, .* at row 0"):
+        check_tangent(space, q, u=u)
+
+
+def test_large_coordinates_have_a_nearest_probability_vector():
+    z = torch.tensor([[1e10, 0.0, 0.0], [1e10, 1e10, 3.0], [-1e10, -1e10, -1e10]])
+    expected = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [1 / 3] * 3])
+    torch.testing.assert_close(Simplex(2).projection(z), expected)
+
+
 def test_fisher_rao_exp_past_the_boundary():
     metric = Simplex(2).metric
     p, q = torch.tensor([[0.2, 0.2, 0.6]] * 2), torch.tensor([[0.3, 0.3, 0.4], [0.0, 0.3, 0.7]])
@@ -188,6 +221,11 @@ def test_product_passes_on_what_its_factors_refuse():
     with pytest.raises(CutLocusError):
         space.metric.geodesic(x, y)
     assert space.metric.log(y, x, cut_locus="choose").isfinite().all()
+    u = space.random_tangent_vec(x)
+    with pytest.raises(CutLocusError, match="cut_locus='choose'"):
+        space.metric.parallel_transport(u, x, end_point=y)
+    moved = space.metric.parallel_transport(u, x, end_point=y, cut_locus="choose")
+    torch.testing.assert_close(space.metric.norm(moved, y), space.metric.norm(u, x))
 
 
 def test_frechet_mean_of_antipodes_is_refused():

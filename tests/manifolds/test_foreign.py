@@ -16,6 +16,7 @@ from manifoldflow.manifolds import (
     TangentPCA,
     broadcasting,
     check_points,
+    check_tangent,
     frechet_mean,
 )
 
@@ -68,6 +69,17 @@ def test_leading_dimensions_broadcast(space):
     for empty in (metric.dist(x[:0], y[:1]), metric.log(x[:0], y[:1])):
         assert empty.shape[0] == 0
     assert "broadcasting(" in repr(metric)
+    # what a product asks of a space itself
+    product = Product([space, Hypersphere(2)])
+    z = product.join([x, Hypersphere(2).random_point(2)])
+    w = torch.randn(product.shape)
+    tangent = product.to_tangent(w, z)
+    assert product.projection(z).shape == tangent.shape == (3, 2, *product.shape)
+    assert product.is_tangent(tangent, z).all()
+    assert product.is_tangent(w, z).shape == (3, 2)
+    check_points(product, empty=z[:0])
+    check_points(space, empty=x[:0])
+    check_tangent(product, z[:0], empty=tangent[:0])
 
 
 def test_one_pair_without_batch():
@@ -117,6 +129,9 @@ def test_products_and_pullbacks_of_foreign_spaces():
     torch.testing.assert_close(space.metric.exp(u, x), y, atol=1e-7, rtol=0)
     torch.testing.assert_close(space.metric.norm(u, x), space.metric.dist(x, y), atol=1e-8, rtol=0)
     assert space.is_tangent(u, x).all()
+    for call in (lambda: space.volume, lambda: space.metric.log_volume_form(x), lambda: space.metric.metric_matrix(x)):
+        with pytest.raises(NotImplementedError, match="geomstats does not know that of SPDMatrices"):
+            call()
     broken = x.clone()
     broken[1, 0] = -5.0
     assert space.belongs(broken).tolist() == [True, False, True]
@@ -130,3 +145,7 @@ def test_products_and_pullbacks_of_foreign_spaces():
     u = plane.metric.log(b, a)
     torch.testing.assert_close(plane.metric.exp(u, a), b, atol=1e-6, rtol=0)
     torch.testing.assert_close(plane.metric.norm(u, a), plane.metric.dist(a, b), atol=1e-6, rtol=0)
+    moved = plane.metric.parallel_transport(a, a, end_point=b)
+    torch.testing.assert_close(plane.metric.norm(moved, b), plane.metric.norm(a, a), atol=1e-6, rtol=0)
+    assert (plane.metric.injectivity_radius(a) == torch.inf).all()
+    assert broadcasting(SPDMatrices(2).metric).injectivity_radius(space.split(x)[0][:, None]).shape == (3, 1)

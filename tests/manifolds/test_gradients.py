@@ -168,10 +168,23 @@ def test_derivatives_on_the_boundary_of_the_simplex_are_finite(dtype):
         metric.geodesic(p, q)(t),
         metric.log(p, q, cut_locus="choose"),
         metric.log(q, p, cut_locus="choose"),
-        metric.parallel_transport(metric.log(p, q, cut_locus="choose"), q, None, p),
+        metric.parallel_transport(metric.log(p, q, cut_locus="choose"), q, None, p, cut_locus="choose"),
     ):
         for g in torch.autograd.grad(value.sum(), [p, q], allow_unused=True):
             assert g is None or g.isfinite().all()
     gradient = torch.autograd.grad(metric.dist(p, q).sum(), p)[0]
     assert gradient[0, 0] == 0
     assert gradient[2].eq(0).all()
+
+
+@pytest.mark.parametrize(("dtype", "least"), [(torch.float32, 1e-25), (torch.float64, 1e-200)])
+def test_aitchison_derivatives_are_right_at_tiny_coordinates(dtype, least):
+    """Their squares are beyond the dtype: d |clr q - clr p|^2 = -2 (clr q - clr p) / p dp, centred already."""
+    metric = Simplex(2, metric="aitchison").metric
+    p = torch.tensor([least, 0.4, 0.6], dtype=dtype).requires_grad_()
+    q = torch.tensor([0.3, 0.3, 0.4], dtype=dtype).requires_grad_()
+    ratio = (q / q.log().mean().exp()).log() - (p / p.log().mean().exp()).log()
+    for one, other in ((p, q), (q, p)):
+        grad_p, grad_q = torch.autograd.grad(metric.squared_dist(one, other), [p, q])
+        torch.testing.assert_close(grad_p, -2 * ratio / p)
+        torch.testing.assert_close(grad_q, 2 * ratio / q)
