@@ -16,5 +16,7 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
-def _seed():
+def _same_start():
+    """The same seed, and torch's validation, which importing zuko in one test module turns off for all."""
     torch.manual_seed(0)
+    torch.distributions.Distribution.set_default_validate_args(True)

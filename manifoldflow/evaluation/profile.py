@@ -7,6 +7,7 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 
 from ..distributions import Gaussian, VonMisesFisher
+from ..realism import log_density_z, typicality
 
 __all__ = ["Profile", "base_statistic", "path_profile"]
 
@@ -25,6 +26,7 @@ class Profile:
         base: The same quantiles under the base, (3,).
         z_score: Mean over pairs of the base log-density in standard deviations from its mean under
             the base, (m,); negative is less dense than typical.
+        typicality: Mean over pairs of the two-sided typicality, (m,): 1/2 for draws from the base.
     """
 
     statistic: str
@@ -32,6 +34,7 @@ class Profile:
     path: Tensor
     base: Tensor
     z_score: Tensor
+    typicality: Tensor
 
 
 def base_statistic(base: TorchDistribution) -> tuple[str, Tensor | None]:
@@ -55,13 +58,13 @@ def path_profile(base: TorchDistribution, points: Tensor, times: Tensor, *, seed
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         draws = base.sample((_DRAWS,))
+        z_score, typical = log_density_z(base, points).mean(0), typicality(base, points).mean(0)
     quantiles = torch.tensor(_BAND, dtype=points.dtype)
-    log_prob = base.log_prob(draws)
-    sd, mean = torch.std_mean(log_prob)
     return Profile(
         statistic=base_statistic(base)[0],
         times=times,
         path=_evaluate(base, points).quantile(quantiles, dim=0),
         base=_evaluate(base, draws).quantile(quantiles),
-        z_score=(base.log_prob(points).mean(0) - mean) / sd,
+        z_score=z_score,
+        typicality=typical,
     )

@@ -33,6 +33,7 @@ class Row:
         bpd: Mean bits per dimension of the interpolants under their own flow; None for the floor.
         frechet, kernel, kernel_sd: As `SetDistance`.
         z_score: Mean z-score of the base log-density; None for the floor.
+        typicality: Mean two-sided typicality under the base, 1/2 for draws from it; None for the floor.
     """
 
     base: str
@@ -44,6 +45,7 @@ class Row:
     kernel: float
     kernel_sd: float
     z_score: float | None
+    typicality: float | None
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values."""
@@ -53,13 +55,13 @@ class Row:
 def floor_row(space: FeatureSpace, real: ImageSet) -> Row:
     """Real images against the reference: what perfect samples would reach, but no bound, since means can lie nearer."""
     d = space.distance(real.images.float() / (real.levels - 1))
-    return Row("real images", "starts v. training", "", d.count, None, d.frechet, d.kernel, d.kernel_sd, None)
+    return Row("real images", "starts v. training", "", d.count, None, d.frechet, d.kernel, d.kernel_sd, None, None)
 
 
 def sample_row(space: FeatureSpace, samples: Tensor, *, base: str, levels: int) -> Row:
     """Draws of a model, (N, c, h, w) uint8, against the reference: what its interpolants compete with."""
     d = space.distance(samples.float() / (levels - 1))
-    return Row(base, "samples", "", d.count, None, d.frechet, d.kernel, d.kernel_sd, None)
+    return Row(base, "samples", "", d.count, None, d.frechet, d.kernel, d.kernel_sd, None, None)
 
 
 @torch.no_grad()
@@ -95,24 +97,13 @@ def evaluate_path(
     # The density of the decoded point itself, not of its rounded and dequantised image.
     bpd = torch.stack([bits_per_dim(flow.log_prob(flow.decode(points[:, c])), dim, levels) for c in columns], dim=1)
     shown = images[:, columns].float() / (levels - 1)
-    z = profile.z_score[columns]
-    rows = []
-    for i, t in enumerate(BIN_TIMES):
-        d = space.distance(shown[:, i])
-        rows.append(
-            Row(
-                base,
-                path,
-                f"{t:g}",
-                pairs,
-                float(bpd[:, i].mean()),
-                d.frechet,
-                d.kernel,
-                d.kernel_sd,
-                float(z[i]),
-            )
-        )
+    z, typical = profile.z_score[columns], profile.typicality[columns]
+
+    def row(time: str, pictures: Tensor, bpd: Tensor, z: Tensor, typical: Tensor) -> Row:
+        d = space.distance(pictures)
+        means = [float(value.mean()) for value in (bpd, z, typical)]
+        return Row(base, path, time, pairs, means[0], d.frechet, d.kernel, d.kernel_sd, means[1], means[2])
+
+    rows = [row(f"{t:g}", shown[:, i], bpd[:, i], z[i], typical[i]) for i, t in enumerate(BIN_TIMES)]
     pick = torch.randint(len(BIN_TIMES), (pairs,), generator=torch.Generator().manual_seed(seed))
-    d = space.distance(shown[torch.arange(pairs), pick])
-    rows.append(Row(base, path, "all", pairs, float(bpd.mean()), d.frechet, d.kernel, d.kernel_sd, float(z.mean())))
-    return rows
+    return [*rows, row("all", shown[torch.arange(pairs), pick], bpd, z, typical)]

@@ -1,7 +1,7 @@
 """zuko's transforms (spline, autoregressive, ...) as the transform of a ManifoldFlow."""
 
 from torch import Tensor, nn
-from torch.distributions import constraints
+from torch.distributions import Distribution, constraints
 
 from .transform import FlowTransform
 
@@ -24,12 +24,16 @@ class ZukoTransform(FlowTransform):
     codomain = constraints.independent(constraints.real, 1)
 
     def __init__(self, flow: nn.Module) -> None:
+        # Importing zuko turns torch's validation of distributions off for the whole process.
+        validation = Distribution._validate_args
         try:
             from zuko.lazy import Flow, LazyTransform
         except ImportError as error:
             raise ImportError(
                 'manifoldflow.flows.zuko needs zuko; install it with: pip install "manifoldflow[zuko]"'
             ) from error
+        finally:
+            Distribution.set_default_validate_args(validation)
         super().__init__()
         if isinstance(flow, Flow):
             flow = flow.transform

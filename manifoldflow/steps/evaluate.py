@@ -49,6 +49,7 @@ def _profile_json(profile: Profile) -> dict[str, Any]:
         "path_quantiles": profile.path.tolist(),
         "base_quantiles": profile.base.tolist(),
         "z_score": profile.z_score.tolist(),
+        "typicality": profile.typicality.tolist(),
     }
 
 

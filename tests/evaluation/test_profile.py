@@ -22,6 +22,8 @@ def test_ends_are_typical_and_geodesic_midpoints_are_too_dense(name):
     assert abs(float(profile.z_score[0])) < 0.3
     assert abs(float(profile.z_score[-1])) < 0.3
     assert float(profile.z_score[2]) > 2.5
+    assert float(profile.typicality[0]) == pytest.approx(0.5, abs=0.07)
+    assert float(profile.typicality[2]) < 0.1
     # The base's own band holds the ends' median, and not the middle's.
     assert profile.base[0] < profile.path[1, 0] < profile.base[2]
     assert not profile.base[0] < profile.path[1, 2] < profile.base[2]

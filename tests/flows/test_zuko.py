@@ -25,6 +25,13 @@ def test_gaussian_base_gives_zukos_own_density():
     torch.testing.assert_close(ours.log_prob(x), theirs().log_prob(x), atol=1e-5, rtol=1e-5)
 
 
+def test_wrapping_leaves_torchs_validation_as_it_was():
+    torch.distributions.Distribution.set_default_validate_args(True)
+    ZukoTransform(zuko.flows.NSF(2, transforms=1, hidden_features=(4,)))
+    with pytest.raises(ValueError, match="scale"):
+        torch.distributions.Normal(0.0, -1.0)
+
+
 def test_anything_else_is_refused():
     with pytest.raises(ValueError, match="expected a zuko Flow or LazyTransform, got Linear"):
         ZukoTransform(torch.nn.Linear(2, 2))

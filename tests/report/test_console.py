@@ -9,7 +9,15 @@ from manifoldflow.report.findings import findings
 
 
 def row(base, path, time="all", **values):
-    default = {"count": 300, "bpd": 1.5, "frechet": 10.25, "kernel": 0.11, "kernel_sd": 0.05, "z_score": -13.5}
+    default = {
+        "count": 300,
+        "bpd": 1.5,
+        "frechet": 10.25,
+        "kernel": 0.11,
+        "kernel_sd": 0.05,
+        "z_score": -13.5,
+        "typicality": 0.1,
+    }
     return {"base": base, "path": path, "time": time, **default, **values}
 
 
