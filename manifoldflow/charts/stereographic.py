@@ -43,6 +43,8 @@ class Stereographic(Chart, TransformModule):
     codomain = sphere
 
     def __init__(self, dim: int, scale: float | Tensor = 1.0, *, learnable: bool = False, cache_size: int = 0) -> None:
+        if isinstance(scale, Tensor) and scale.dim():
+            raise ValueError(f"scale: expected a number or a tensor of shape (), got {tuple(scale.shape)}")
         value = float(torch.as_tensor(scale, dtype=torch.float64).detach())
         if not 0 < value < math.inf:
             raise ValueError(f"scale: expected a positive finite number, got {value}")

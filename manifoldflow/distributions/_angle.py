@@ -77,7 +77,10 @@ def angle_log_density(theta: Tensor, kappa: Tensor, n: int) -> Tensor:
     half = torch.tensor(0.5, dtype=theta.dtype, device=theta.device)
     areas = log_gamma_ratio(half * (n - 1), half) - 0.5 * math.log(math.pi)  # area of S^(n-2) over that of S^(n-1)
     bend = vmf_log_peak(kappa, n) - 2 * kappa * torch.sin(0.5 * theta).square()
-    return bend + areas + (n - 2) * torch.sin(theta).log()
+    if n == 2:
+        return bend + areas  # finite at both ends, where 0 log 0 would be NaN
+    # abs: float32's nearest number to pi lies above it, where the sine is negative
+    return bend + areas + (n - 2) * torch.sin(theta).abs().log()
 
 
 def _log_ratio(delta: Tensor, theta: Tensor, kappa: Tensor, n: int) -> Tensor:
@@ -168,7 +171,9 @@ def _mode_and_spread(kappa: Tensor, n: int) -> tuple[Tensor, Tensor]:
     m = n - 2
     cosine = 2 * kappa / (m + (m * m + 4 * kappa * kappa).sqrt()).clamp(min=_EDGE)
     sine = (1 - cosine * cosine).clamp(min=0)
-    return torch.acos(cosine.clamp(max=1)), (kappa * cosine + m / sine.clamp(min=_EDGE)).rsqrt()
+    # At n = 2 the curvature falls to zero with the concentration; the angle's deviation stays below 1.
+    curvature = kappa * cosine + m / sine.clamp(min=_EDGE)
+    return torch.acos(cosine.clamp(max=1)), curvature.clamp(min=1).rsqrt()
 
 
 class _FromNormal(torch.autograd.Function):
@@ -181,6 +186,8 @@ class _FromNormal(torch.autograd.Function):
         start = torch.maximum(mode + spread * z, 0.1 * spread.clamp(max=1)).clamp(max=3.0)
         x = (0.5 * start).tan().log()
         low, high = torch.full_like(z, -690.0), torch.full_like(z, 40.0)
+        fixed = ~z.isfinite()  # the ends are known, and nothing else would ever be close to them
+        x = torch.where(fixed, torch.where(z < 0, low, torch.where(z > 0, high, z)), x)
         for _ in range(_MOST_STEPS):
             theta = 2 * x.exp().atan()
             now = angle_to_normal(theta, kappa, n)
@@ -188,8 +195,9 @@ class _FromNormal(torch.autograd.Function):
             log_slope = angle_log_density(theta, kappa, n) + 0.5 * now * now + _HALF_LOG_TWO_PI
             new = x - (now - z) / (log_slope.exp() * theta.sin())
             close = (new - x).abs() <= 1e-9 * x.abs().clamp(min=1)  # convergence is quadratic: the next step is exact
-            x = torch.where(close | ((new > low) & (new < high)), new, 0.5 * (low + high))
-            if bool(close.all()):
+            new = torch.where(close | ((new > low) & (new < high)), new, 0.5 * (low + high))
+            x = torch.where(fixed, x, new)
+            if bool((close | fixed).all()):
                 break
         theta = 2 * x.exp().atan()
         ctx.n = n

@@ -10,7 +10,7 @@ from torch.distributions.constraints import Constraint
 from .._geomstats import Manifold
 from ..manifolds import Hypersphere
 from .base import BaseDistribution
-from .constraints import finite_nonnegative
+from .constraints import check_floating, finite_nonnegative
 
 __all__ = ["AroundLoc"]
 
@@ -25,6 +25,7 @@ class AroundLoc(BaseDistribution):
     def __init__(self, loc: Tensor, concentration: Tensor | float, *, validate_args: bool | None = None) -> None:
         if loc.dim() < 1 or loc.shape[-1] < 2:
             raise ValueError(f"loc: expected shape (*batch, n) with n >= 2, got {tuple(loc.shape)}")
+        check_floating("loc", loc)
         concentration = torch.as_tensor(concentration, dtype=loc.dtype, device=loc.device)
         try:
             batch_shape = torch.broadcast_shapes(loc.shape[:-1], concentration.shape)

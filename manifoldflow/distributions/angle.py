@@ -17,7 +17,7 @@ from ._angle import (
     angle_log_tail,
     angle_to_normal,
 )
-from .constraints import finite_nonnegative
+from .constraints import check_floating, finite_nonnegative
 
 __all__ = ["VonMisesFisherAngle"]
 
@@ -38,7 +38,7 @@ class VonMisesFisherAngle(TorchDistribution):
     the concentration, twice.
 
     Raises:
-        ValueError: n < 2, or a concentration is negative, infinite or NaN.
+        ValueError: n < 2 or not an integer, or a concentration is negative, infinite or NaN.
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {"concentration": finite_nonnegative}
@@ -46,9 +46,11 @@ class VonMisesFisherAngle(TorchDistribution):
     has_rsample = True
 
     def __init__(self, concentration: Tensor | float, ambient_dim: int, *, validate_args: bool | None = None) -> None:
-        if ambient_dim < 2:
+        if isinstance(ambient_dim, bool) or not isinstance(ambient_dim, int) or ambient_dim < 2:
             raise ValueError(f"ambient_dim: expected an integer >= 2, got {ambient_dim!r}")
-        self.concentration = torch.as_tensor(concentration)
+        # A plain number, an integer too, is of torch's default dtype.
+        self.concentration = concentration if isinstance(concentration, Tensor) else torch.tensor(float(concentration))
+        check_floating("concentration", self.concentration)
         self.ambient_dim = ambient_dim
         super().__init__(self.concentration.shape, Size(), validate_args=validate_args)
 

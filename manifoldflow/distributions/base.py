@@ -1,5 +1,6 @@
 """What every base distribution is: a Pyro distribution of points that knows its manifold and its charts."""
 
+import torch
 from pyro.distributions import TorchDistribution
 from torch import Size, Tensor
 
@@ -35,4 +36,11 @@ class BaseDistribution(TorchDistribution):
             raise ValueError(
                 f"chart: expected points of shape {tuple(self.event_shape)} for {type(self).__name__}, "
                 f"got {chart!r} with points of shape ({chart.ambient_dim},)"
+            )
+        # As many coordinates may be another manifold's: a sphere and a simplex both have d + 1.
+        with torch.no_grad():
+            covers = chart.dim == self.manifold.dim and bool(self.support.check(chart(torch.zeros(chart.dim))))
+        if not covers:
+            raise ValueError(
+                f"chart: expected points on {self.manifold!r}, where {type(self).__name__} lives, got {chart!r}"
             )

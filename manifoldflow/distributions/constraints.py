@@ -2,11 +2,13 @@
 
 import torch
 from torch import Tensor
+from torch.distributions import biject_to, transform_to
 from torch.distributions.constraints import Constraint
 
 from .._geomstats import Manifold
+from ..charts import Chart, default_chart
 
-__all__ = ["OnSpace", "finite_nonnegative", "finite_positive_vector"]
+__all__ = ["OnSpace", "check_floating", "finite_nonnegative", "finite_positive", "finite_positive_vector"]
 
 
 class _FiniteNonnegative(Constraint):
@@ -17,6 +19,16 @@ class _FiniteNonnegative(Constraint):
 
     def __repr__(self) -> str:
         return "FiniteNonnegative()"
+
+
+class _FinitePositive(Constraint):
+    """Numbers in (0, inf)."""
+
+    def check(self, value: Tensor) -> Tensor:
+        return (value > 0) & torch.isfinite(value)
+
+    def __repr__(self) -> str:
+        return "FinitePositive()"
 
 
 class _FinitePositiveVector(Constraint):
@@ -32,7 +44,10 @@ class _FinitePositiveVector(Constraint):
 
 
 class OnSpace(Constraint):
-    """Points of a space, by its own `belongs` and the tolerance that it has for the dtype."""
+    """Points of a space, by its own `belongs` and the tolerance that it has for the dtype.
+
+    Registered with `biject_to` and `transform_to` through the space's default chart.
+    """
 
     event_dim = 1
 
@@ -46,5 +61,18 @@ class OnSpace(Constraint):
         return f"OnSpace({self.space!r})"
 
 
+@biject_to.register(OnSpace)
+@transform_to.register(OnSpace)
+def _to_space(constraint: OnSpace) -> Chart:
+    return default_chart(constraint.space)
+
+
+def check_floating(name: str, value: Tensor) -> None:
+    """Raise ValueError unless `value` is of a floating-point dtype; integer parameters would round every draw."""
+    if not value.is_floating_point():
+        raise ValueError(f"{name}: expected floating-point numbers, got {value.dtype}; call {name}.float() first")
+
+
 finite_nonnegative = _FiniteNonnegative()
+finite_positive = _FinitePositive()
 finite_positive_vector = _FinitePositiveVector()

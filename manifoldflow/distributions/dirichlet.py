@@ -11,7 +11,7 @@ from .._geomstats import Manifold
 from ..charts import Chart, SimplexChart, SimplexConstraint
 from ..manifolds import Simplex
 from .base import BaseDistribution
-from .constraints import finite_positive_vector
+from .constraints import check_floating, finite_positive_vector
 
 __all__ = ["Dirichlet"]
 
@@ -32,7 +32,7 @@ class Dirichlet(BaseDistribution):
     Results have the dtype and device of `concentration`; sums and normalisers are float64 inside.
 
     Raises:
-        ValueError: D < 2, or a concentration is not a positive finite number.
+        ValueError: D < 2, or a concentration is not a positive finite floating-point number.
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {"concentration": finite_positive_vector}
@@ -41,6 +41,7 @@ class Dirichlet(BaseDistribution):
     def __init__(self, concentration: Tensor, *, validate_args: bool | None = None) -> None:
         if concentration.dim() < 1 or concentration.shape[-1] < 2:
             raise ValueError(f"concentration: expected shape (*batch, D) with D >= 2, got {tuple(concentration.shape)}")
+        check_floating("concentration", concentration)
         self.concentration = concentration
         super().__init__(concentration.shape[:-1], concentration.shape[-1:], validate_args=validate_args)
 

@@ -11,6 +11,7 @@ from torch.distributions.constraints import Constraint
 from .._geomstats import Manifold
 from ..manifolds import Euclidean
 from .base import BaseDistribution
+from .constraints import check_floating, finite_positive
 
 __all__ = ["Gaussian"]
 
@@ -23,12 +24,12 @@ class Gaussian(BaseDistribution):
         scale: Standard deviations > 0, shape broadcastable with that of `loc`.
 
     Raises:
-        ValueError: A shape does not broadcast, or `scale` is not positive.
+        ValueError: A shape does not broadcast, or `scale` is not positive and finite.
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {
         "loc": constraints.real_vector,
-        "scale": constraints.independent(constraints.positive, 1),
+        "scale": constraints.independent(finite_positive, 1),
     }
     support = constraints.real_vector
     has_rsample = True
@@ -36,6 +37,7 @@ class Gaussian(BaseDistribution):
     def __init__(self, loc: Tensor, scale: Tensor | float = 1.0, *, validate_args: bool | None = None) -> None:
         if loc.dim() < 1:
             raise ValueError("loc: expected shape (*batch, d), got a scalar")
+        check_floating("loc", loc)
         scale = torch.as_tensor(scale, dtype=loc.dtype, device=loc.device)
         try:
             shape = torch.broadcast_shapes(loc.shape, scale.shape)

@@ -24,7 +24,7 @@ class InChart(TorchDistribution):
     coordinate is divided by or taken the log of. Samples of simplex distributions stay in log space.
 
     Raises:
-        ValueError: The chart's points do not have the base's event shape.
+        ValueError: The chart's points are not on the base's manifold.
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
@@ -45,6 +45,9 @@ class InChart(TorchDistribution):
         super(InChart, new).__init__(Size(batch_shape), self.event_shape, validate_args=False)
         new._validate_args = self._validate_args
         return new
+
+    def __repr__(self) -> str:
+        return f"InChart({self.base!r}, {self.chart!r})"
 
     @property
     def has_rsample(self) -> bool:

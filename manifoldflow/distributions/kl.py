@@ -12,6 +12,7 @@ from ..special import (
     vmf_mean_length,
     vmf_mean_length_complement,
 )
+from ._around_loc import AroundLoc
 from .dirichlet import Dirichlet
 from .gaussian import Gaussian
 from .power_spherical import PowerSpherical
@@ -30,14 +31,19 @@ def _expand(value: Tensor, p: torch.distributions.Distribution, q: torch.distrib
     return value.expand(torch.broadcast_shapes(p.batch_shape, q.batch_shape))
 
 
+def _tilt(p: AroundLoc, q: AroundLoc) -> Tensor:
+    """1 - mu_p.mu_q without cancellation, float64."""
+    difference = p.loc.double() - q.loc.double()
+    return 0.5 * (difference * difference).sum(-1)
+
+
 @register_kl(VonMisesFisher, VonMisesFisher)
 def _vmf_vmf(p: VonMisesFisher, q: VonMisesFisher) -> Tensor:
     """E_p[log p] - E_p[log q], both relative to the uniform distribution, the second from the mode of q."""
     _check_shapes(p, q)
     n, kappa_p, kappa_q = p.ambient_dim, p.concentration.double(), q.concentration.double()
-    difference = p.loc - q.loc
-    tilt = 0.5 * (difference * difference).sum(-1).double()  # 1 - mu_p.mu_q
-    gap = vmf_mean_length_complement(kappa_p, n) + vmf_mean_length(kappa_p, n) * tilt  # 1 - E_p[mu_q.s]
+    # 1 - E_p[mu_q.s]
+    gap = vmf_mean_length_complement(kappa_p, n) + vmf_mean_length(kappa_p, n) * _tilt(p, q)
     return (vmf_divergence(kappa_p, n) - vmf_log_peak(kappa_q, n) + kappa_q * gap).to(p.loc.dtype)
 
 
@@ -58,14 +64,17 @@ def _uniform_vmf(p: SphericalUniform, q: VonMisesFisher) -> Tensor:
 @register_kl(PowerSpherical, SphericalUniform)
 def _power_uniform(p: PowerSpherical, q: SphericalUniform) -> Tensor:
     _check_shapes(p, q)
-    return _expand(log_sphere_area(p.ambient_dim) - p.entropy(), p, q)
+    return _expand((log_sphere_area(p.ambient_dim) - p._entropy64()).to(p.loc.dtype), p, q)
 
 
 @register_kl(PowerSpherical, VonMisesFisher)
 def _power_vmf(p: PowerSpherical, q: VonMisesFisher) -> Tensor:
     _check_shapes(p, q)
-    cosine = (p.mean * q.loc).sum(-1)
-    return -p.entropy() - q.log_normalizer - q.concentration * cosine
+    n, kappa_p, kappa_q = p.ambient_dim, p.concentration.double(), q.concentration.double()
+    complement = (n - 1) / (kappa_p + (n - 1))
+    gap = complement + (1 - complement) * _tilt(p, q)  # 1 - E_p[mu_q.s]
+    value = log_sphere_area(n) - p._entropy64() - vmf_log_peak(kappa_q, n) + kappa_q * gap
+    return value.to(p.loc.dtype)
 
 
 @register_kl(Dirichlet, Dirichlet)

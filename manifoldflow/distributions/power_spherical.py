@@ -75,9 +75,11 @@ class PowerSpherical(AroundLoc):
 
     def entropy(self) -> Tensor:
         """Differential entropy with respect to surface area, in nats."""
+        return self._entropy64().to(self.loc.dtype)
+
+    def _entropy64(self) -> Tensor:
         a, b = self._beta()
-        fall = self.concentration.double() * digamma_difference(a, torch.tensor(b))
-        return (fall - self._log_mode()).to(self.loc.dtype)
+        return self.concentration.double() * digamma_difference(a, torch.tensor(b)) - self._log_mode()
 
     def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
         """Exact draws, differentiable in both parameters."""

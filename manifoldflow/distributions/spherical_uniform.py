@@ -50,6 +50,9 @@ class SphericalUniform(BaseDistribution):
         new._validate_args = self._validate_args
         return new
 
+    def __repr__(self) -> str:
+        return f"SphericalUniform({self._manifold.dim})"
+
     @property
     def manifold(self) -> Manifold:
         return self._manifold

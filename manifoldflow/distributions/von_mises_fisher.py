@@ -1,6 +1,7 @@
 """The von Mises-Fisher distribution, on spheres of any dimension."""
 
 import torch
+from pyro.distributions.constraints import sphere
 from torch import Size, Tensor
 
 from ..special import (
@@ -17,6 +18,7 @@ from ._angle import ReparameterisedAngle, sample_haversine
 from ._around_loc import AroundLoc
 from ._directions import around
 from .angle import VonMisesFisherAngle
+from .constraints import check_floating
 
 __all__ = ["VonMisesFisher"]
 
@@ -73,7 +75,7 @@ class VonMisesFisher(AroundLoc):
         w = value.double()
         inside = w.abs() < 1
         inner = torch.where(inside, w, 0.0)
-        end = torch.where(w < 0, torch.pi, 0.0).to(w)
+        end = torch.where(w >= 1, 0.0, torch.where(w <= -1, torch.pi, w))  # NaN stays NaN
         theta = torch.where(inside, 2 * torch.atan2((1 - inner).sqrt(), (1 + inner).sqrt()), end)
         return self.angle.log_survival(theta).exp().to(value.dtype)
 
@@ -116,19 +118,31 @@ class VonMisesFisher(AroundLoc):
             weights: Nonnegative weights, shape broadcastable to `(*batch, m)`; equal if not given.
 
         Raises:
-            ValueError: There are no points, a weight is negative or all are zero, or all points coincide, where the
-                likelihood has no maximum.
+            ValueError: There are no points, they are not of unit norm, a weight is negative or all are zero, or all
+                points coincide, where the likelihood has no maximum.
         """
         if points.dim() < 2 or points.shape[-2] < 1 or points.shape[-1] < 2:
             raise ValueError(f"points: expected shape (*batch, m, n), m >= 1, n >= 2, got {tuple(points.shape)}")
+        check_floating("points", points)
+        if not bool(sphere.check(points).all()):
+            raise ValueError("points: expected unit vectors, got points off the sphere; normalise them first")
+        # Normalised anew: float32 norms are off by more than concentrated points differ.
         x = points.double()
-        w = torch.ones_like(x[..., 0]) if weights is None else weights.double().expand(x.shape[:-1])
+        x = x / torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        w = torch.ones_like(x[..., 0])
+        if weights is not None:
+            try:
+                w = weights.double().expand(w.shape)
+            except RuntimeError:
+                raise ValueError(
+                    f"weights: expected a shape that broadcasts to {tuple(w.shape)}, got {tuple(weights.shape)}"
+                ) from None
         total = w.sum(-1, keepdim=True)
         if bool((w < 0).any()) or not bool(((total > 0) & total.isfinite()).all()):
             raise ValueError("weights: expected nonnegative finite numbers, not all zero in a batch")
         mean = (w / total)[..., None, :].matmul(x)[..., 0, :]
         length = torch.linalg.vector_norm(mean, dim=-1)
-        if bool((length >= 1 - torch.finfo(points.dtype).eps).any()):
+        if bool((length >= 1 - 8 * torch.finfo(x.dtype).eps).any()):
             raise ValueError(
                 "points: expected at least two different directions, got coinciding points: the "
                 "likelihood grows without bound in the concentration"

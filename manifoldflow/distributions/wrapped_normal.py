@@ -12,7 +12,7 @@ from .._geomstats import Manifold
 from ..charts import Chart, SimplexChart
 from ..manifolds import Euclidean, Hypersphere, Product, Simplex, check_points
 from .base import BaseDistribution
-from .constraints import OnSpace
+from .constraints import OnSpace, check_floating, finite_positive
 
 __all__ = ["WrappedNormal"]
 
@@ -37,7 +37,7 @@ class WrappedNormal(BaseDistribution):
 
     Raises:
         ValueError: The space's exponential map leaves it or has no closed volume (a simplex with another
-            metric), `loc` is off the space, `scale` is not positive, or shapes do not broadcast.
+            metric), `loc` is off the space, `scale` is not positive and finite, or shapes do not broadcast.
 
     Reference: Y. Nagano et al., ICML 2019 (arXiv 1902.02992), for the hyperbolic case without preimages; E. Chevallier
     et al., arXiv 2004.03194, for the volume of the exponential map on spheres.
@@ -45,7 +45,7 @@ class WrappedNormal(BaseDistribution):
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {
         "loc": constraints.dependent(event_dim=1),
-        "scale": constraints.positive,
+        "scale": finite_positive,
     }
     has_rsample = True
 
@@ -55,6 +55,7 @@ class WrappedNormal(BaseDistribution):
         _check_space(space)
         if loc.dim() < 1 or loc.shape[-1] != space.shape[0]:
             raise ValueError(f"loc: expected shape (*batch, {space.shape[0]}) on {space}, got {tuple(loc.shape)}")
+        check_floating("loc", loc)
         scale = torch.as_tensor(scale, dtype=loc.dtype, device=loc.device)
         try:
             batch_shape = torch.broadcast_shapes(loc.shape[:-1], scale.shape)

@@ -48,6 +48,11 @@ def test_stereographic_refuses_a_bad_scale(scale):
         Stereographic(2, scale=scale)
 
 
+def test_stereographic_refuses_a_batch_of_scales():
+    with pytest.raises(ValueError, match=r"scale: expected a number or a tensor of shape \(\), got \(2,\)"):
+        Stereographic(2, scale=torch.tensor([1.0, 2.0]))
+
+
 @pytest.mark.parametrize("chart", [AdditiveLogRatio(4), IsometricLogRatio(4), StickBreaking(4)], ids=repr)
 def test_simplex_charts_take_zero_to_the_centre(chart):
     torch.testing.assert_close(chart(torch.zeros(4)), torch.full((5,), 0.2))

@@ -41,7 +41,7 @@ def exact_tails(theta, kappa, n):
         return a / (a + b), b / (a + b)
 
 
-@pytest.mark.parametrize("n", [2, 3, 4, 10, 100, 785])
+@pytest.mark.parametrize("n", [2, 3, 4, 100, 785])
 @pytest.mark.parametrize("ratio", [0.0, 0.1, 1.0, 30.0])
 def test_both_tails_match_mpmath(n, ratio):
     kappa = ratio * n
@@ -143,14 +143,43 @@ def test_cosine_cdf_and_quantiles(n, dtype):
     torch.testing.assert_close(law.angle.cdf(q), p, **exact)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_density_at_both_ends(n, dtype):
+    ends = torch.tensor([0.0, math.pi], dtype=dtype, requires_grad=True)  # float32's pi lies above pi
+    value = VonMisesFisherAngle(torch.tensor(3.0, dtype=dtype), n).log_prob(ends)
+    assert not value.isnan().any()
+    assert (value < -15).all() if n > 2 else value.isfinite().all()
+    if n == 2:
+        torch.testing.assert_close(value.diff(), torch.tensor([-6.0], dtype=dtype))
+        (slopes,) = torch.autograd.grad(value.sum(), ends)
+        assert slopes.isfinite().all()
+
+
+@pytest.mark.parametrize("kappa", [0.0, 1e-200, 1e-9])
+def test_the_median_of_a_uniform_circle(kappa):
+    assert VonMisesFisherAngle(f64(kappa), 2).from_normal(f64(0.0)).item() == pytest.approx(math.pi / 2, rel=1e-9)
+
+
+def test_cosine_cdf_beyond_the_ends():
+    law = VonMisesFisher(direction(3), 5.0)
+    p = law.cosine_cdf(f64(-2.0, -1.0, 1.0, 2.0, math.nan))
+    assert p[:4].tolist() == [0, 0, 1, 1]
+    assert p[4].isnan()
+
+
 def test_shapes_and_bad_input():
     law = VonMisesFisherAngle(torch.tensor([0.5, 3.0]), 5)
     assert law.sample((4,)).shape == (4, 2)
     assert law.expand((3, 2)).rsample().shape == (3, 2)
     assert law.log_prob(torch.rand(7, 1)).shape == (7, 2)
     assert law.to_normal(torch.zeros(0, 2)).shape == (0, 2)
-    with pytest.raises(ValueError, match="ambient_dim"):
-        VonMisesFisherAngle(1.0, 1)
+    assert VonMisesFisherAngle(5, 3).sample().dtype == torch.float32  # a plain number, not an integer law
+    for n in (1, 2.5, True):
+        with pytest.raises(ValueError, match="ambient_dim"):
+            VonMisesFisherAngle(1.0, n)
+    with pytest.raises(ValueError, match="concentration: expected floating-point"):
+        VonMisesFisherAngle(torch.tensor([5]), 3)
     with pytest.raises(ValueError, match="concentration"):
         VonMisesFisherAngle(-1.0, 3)
     with pytest.raises(ValueError, match="support"):

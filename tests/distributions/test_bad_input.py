@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from manifoldflow.distributions import Dirichlet, Gaussian, PowerSpherical, SphericalUniform, VonMisesFisher
+from manifoldflow.distributions import (
+    Dirichlet,
+    Gaussian,
+    PowerSpherical,
+    SphericalUniform,
+    VonMisesFisher,
+    WrappedNormal,
+)
+from manifoldflow.manifolds import Euclidean, Hypersphere
 
 from .strategies import direction
 
@@ -58,6 +66,27 @@ def test_rounded_unit_vectors_are_accepted_in_high_dimension(law, dtype):
     law(loc / loc.norm(), 1.0)
 
 
+def test_integers_are_refused_by_name():
+    # They would round every draw: torch.tensor([0, 0, 1]) is easily written.
+    for law in (VonMisesFisher, PowerSpherical):
+        with pytest.raises(ValueError, match=r"loc: expected floating-point numbers, got torch\.int64"):
+            law(torch.tensor([0, 0, 1]), 1.0)
+    with pytest.raises(ValueError, match="concentration: expected floating-point"):
+        Dirichlet(torch.tensor([1, 2, 3]))
+    for build in (lambda loc: Gaussian(loc), lambda loc: WrappedNormal(Euclidean(2), loc, 1.0)):
+        with pytest.raises(ValueError, match="loc: expected floating-point"):
+            build(torch.tensor([0, 1]))
+    assert VonMisesFisher(direction(3), torch.tensor([1, 2])).concentration.dtype == torch.float64
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
+def test_scale(bad):
+    with pytest.raises(ValueError, match="parameter scale"):
+        Gaussian(torch.zeros(3), bad)
+    with pytest.raises(ValueError, match="parameter scale"):
+        WrappedNormal(Hypersphere(2), direction(3), bad)
+
+
 def test_dirichlet():
     for bad in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="parameter concentration"):
@@ -72,8 +101,6 @@ def test_others():
     for dim in (0, -1, 1.5):
         with pytest.raises(ValueError, match="dim"):
             SphericalUniform(dim)
-    with pytest.raises(ValueError, match="parameter scale"):
-        Gaussian(torch.zeros(3), -1.0)
     with pytest.raises(ValueError, match="scale: expected a shape"):
         Gaussian(torch.zeros(3), torch.ones(2))
     with pytest.raises(ValueError, match="loc: expected shape"):

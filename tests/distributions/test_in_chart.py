@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.distributions import TransformedDistribution, constraints
 
-from manifoldflow.charts import AdditiveLogRatio, IsometricLogRatio, Stereographic, StickBreaking
+from manifoldflow.charts import AdditiveLogRatio, Identity, IsometricLogRatio, Stereographic, StickBreaking
 from manifoldflow.distributions import (
     Dirichlet,
     Gaussian,
@@ -133,3 +133,13 @@ def test_learnable_scale_gets_a_gradient():
 def test_refuses_a_chart_of_another_space():
     with pytest.raises(ValueError, match=r"chart: expected points of shape \(4,\)"):
         InChart(VonMisesFisher(direction(4), 1.0), Stereographic(4))
+    # as many coordinates, but of another manifold
+    for base, chart in (
+        (Dirichlet(torch.ones(3)), Stereographic(2)),
+        (Dirichlet(torch.ones(3)), Identity(3)),
+        (VonMisesFisher(direction(3), 1.0), AdditiveLogRatio(2)),
+        (Gaussian(torch.zeros(3)), Stereographic(2)),
+        (WrappedNormal(Hypersphere(2), direction(3), 1.0), StickBreaking(2)),
+    ):
+        with pytest.raises(ValueError, match="chart: expected points on "):
+            InChart(base, chart)

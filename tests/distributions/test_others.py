@@ -121,6 +121,16 @@ def test_divergence_to_the_uniform_keeps_its_digits_at_small_concentration():
     assert kl_divergence(p, SphericalUniform(3)).item() == pytest.approx(1e-12 / 8, rel=1e-11)
 
 
+@pytest.mark.parametrize(("n", "kappa"), [(3, 1e-3), (3, 1e8), (785, 1.0), (785, 1e4), (100_000, 1e8)])
+def test_float32_divergences_of_the_power_spherical_keep_their_digits(n, kappa):
+    loc = direction(n)
+    exact, rounded = PowerSpherical(loc, kappa), PowerSpherical(loc.float(), torch.tensor(kappa))
+    value = kl_divergence(rounded, SphericalUniform(n - 1)).item()
+    assert value == pytest.approx(kl_divergence(exact, SphericalUniform(n - 1)).item(), rel=1e-6)
+    value = kl_divergence(rounded, VonMisesFisher(rounded.loc, kappa)).item()
+    assert value == pytest.approx(kl_divergence(exact, VonMisesFisher(loc, kappa)).item(), rel=1e-6, abs=1e-6)
+
+
 def test_divergences_refuse_other_dimensions():
     with pytest.raises(ValueError, match="q: expected event shape"):
         kl_divergence(VonMisesFisher(direction(3), 1.0), SphericalUniform(3))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from pyro import poutine
 from pyro.infer import MCMC, NUTS, SVI, Trace_ELBO, TraceEnum_ELBO, config_enumerate
+from torch.distributions import biject_to
 
 from manifoldflow.charts import SimplexConstraint, Stereographic
 from manifoldflow.distributions import (
@@ -20,7 +21,7 @@ from manifoldflow.distributions import (
     VonMisesFisher,
     WrappedNormal,
 )
-from manifoldflow.manifolds import Hypersphere, Simplex
+from manifoldflow.manifolds import Euclidean, Hypersphere, Simplex
 
 from .strategies import direction
 
@@ -181,6 +182,18 @@ def test_enumerated_mixture_finds_its_components():
     assert ((locs * truth).sum(-1) > 0.99).all()
     torch.testing.assert_close(pyro.param("weights").detach(), torch.full((3,), 1 / 3), rtol=0, atol=0.05)
     assert ((pyro.param("concentration").detach() / 60 - 1).abs() < 0.4).all()
+
+
+def test_wrapped_normal_sites_are_initialised_through_the_default_chart():
+    simplex = WrappedNormal(Simplex(2, metric="aitchison"), torch.tensor([0.2, 0.3, 0.5]), 0.5)
+    assert simplex.support.check(biject_to(simplex.support)(torch.randn(5, 2))).all()
+    for law in (
+        WrappedNormal(Euclidean(2), torch.zeros(2), 0.5),
+        WrappedNormal(Hypersphere(2), direction(3, dtype=F32), 0.5),
+    ):
+        mcmc = MCMC(NUTS(lambda law=law: pyro.sample("s", law)), num_samples=20, warmup_steps=20, disable_progbar=True)
+        mcmc.run()
+        assert law.support.check(mcmc.get_samples()["s"]).all()
 
 
 def test_dirichlet_sites_are_initialised_through_our_constraint():

@@ -180,6 +180,32 @@ def test_fit_of_balanced_points_is_uniform():
     assert VonMisesFisher.fit(points).concentration.item() == 0
 
 
+@dtypes
+@pytest.mark.parametrize("n", [2, 3, 100])
+def test_fit_at_high_concentration(n, dtype):
+    # Half the points at an angle of +-1e-4: closer than float32 norms are to 1.
+    loc, across = direction(n), direction(n, seed=5)
+    across = across - (across @ loc) * loc
+    angle = torch.tensor([1e-4, -1e-4], dtype=torch.float64)[:, None]
+    points = (angle.cos() * loc + angle.sin() * across / across.norm()).to(dtype)
+    fitted = VonMisesFisher.fit(points)
+    # 1 - A = 1 - cos(1e-4), and A = 1 - (n - 1) / (2 kappa) to leading order
+    expected = (n - 1) / 1e-8
+    assert fitted.concentration.item() == pytest.approx(expected, rel=1e-2 if dtype == torch.float32 else 1e-6)
+    assert (fitted.loc.double() - loc).norm() < 4 * torch.finfo(dtype).eps
+
+
+def test_fit_refuses_points_and_weights_by_name():
+    points = VonMisesFisher(direction(3), 5.0).sample((5,))
+    for bad in (3 * points, 0.1 * points, torch.full((5, 3), math.nan)):
+        with pytest.raises(ValueError, match="points: expected unit vectors"):
+            VonMisesFisher.fit(bad)
+    for shape in ((4,), (2, 5)):
+        with pytest.raises(ValueError, match=r"weights: expected a shape that broadcasts to \(5,\), got"):
+            VonMisesFisher.fit(points, torch.ones(shape))
+    assert VonMisesFisher.fit(points.new_zeros(0, 5, 3)).batch_shape == (0,)
+
+
 def test_fit_refuses_what_has_no_maximum():
     with pytest.raises(ValueError, match="points: expected at least two different directions"):
         VonMisesFisher.fit(direction(4).expand(3, 4))

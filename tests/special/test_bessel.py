@@ -195,6 +195,7 @@ def test_vmap_and_jacrev():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler uses what torch deprecates
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # and looks at gradients that are not kept
 def test_compiled_value_and_derivative():
     kappa = torch.linspace(0.0, 2000.0, 4096, dtype=torch.float64, requires_grad=True)
 
