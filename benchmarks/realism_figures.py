@@ -7,6 +7,7 @@ call), then draws the figures there and prints one table per experiment.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -143,15 +144,16 @@ def step_figure(index: Index, model: DCGAN | WAE, start: Tensor, end: Tensor, ou
     plt.close(figure)
 
 
-def soap_bubble(model: DCGAN | WAE, extractor: Classifier, images: Tensor, out: Path, pairs: int = 16) -> None:
+def soap_bubble(model: DCGAN | WAE, extractor: Classifier, images: Tensor, out: Path, pairs: int = 8) -> None:
     """Ends mirrored in half of their coordinates: what each index says of the middle of the straight line."""
-    start = model.prior.sample((pairs,))
-    end = mirrored(start)
+    many = model.prior.sample((1000,))
+    others = mirrored(many)
+    start, end = many[:pairs], others[:pairs]
     density = StandardNormalIndex(DIM)
     features = torch.cat([extractor(part) for part in images.split(500)])
     scorer = FeatureDensity(features, model.decode, extractor)
     decoded = feature_index(scorer, model.prior.sample((4000,)))
-    middle = 0.5 * (start + end)
+    middle = 0.5 * (many + others)
     print("\nsoap bubble (DCGAN, standard normal prior): mean index at the ends and in the middle of the line\n")
     print("| index | ends | middle | after optimising under it: middle | its curve realism / the line's |")
     print("|---|---|---|---|---|")
@@ -161,13 +163,16 @@ def soap_bubble(model: DCGAN | WAE, extractor: Classifier, images: Tensor, out: 
         ("feature", decoded),
     ]
     for name, index in rows:
-        energy = realism_energy(index.regularised(0.1), model.decode, pieces=PIECES)
-        path = optimise(energy, start, end, segments=SEGMENTS, solver=SOLVER)
+        # The feature index decodes every point that it looks at.
+        pieces = 1 if index is decoded else PIECES
+        energy = realism_energy(index.regularised(0.1), model.decode, pieces=pieces)
+        solver = replace(SOLVER, max_iterations=100)
+        path = optimise(energy, start, end, segments=SEGMENTS, solver=solver)
         line = energy.length(Linear(start, end)(torch.linspace(0, 1, SEGMENTS + 1)))
         gain = (line - path.solution.length).exp().median()
         best = index(path(torch.tensor([0.5]))[:, 0]).mean()
-        ends = 0.5 * (index(start).mean() + index(end).mean())
-        print(f"| {name} | {ends:.3f} | {index(middle).mean():.3f} | {best:.3f} | {gain:.2f} |")
+        ends = 0.5 * (index(many).mean() + index(others).mean())
+        print(f"| {name} | {ends:.3f} | {index(middle).mean():.3f} | {best:.3f} | {gain:.2f} |", flush=True)
         strips(f"soap bubble, {name} index", model, path, out / f"soap_bubble_{name.split()[0]}.png", pairs=3)
 
 
