@@ -133,7 +133,9 @@ def angle_log_tail(theta: Tensor, kappa: Tensor, n: int) -> tuple[Tensor, Tensor
     inside = theta.clamp(_EDGE, math.pi - _EDGE)
     upwards = _leads_upwards(inside, kappa, n)
     mass, _ = angle_tail(inside, kappa, n, upwards)
-    return angle_log_density(inside, kappa, n) + mass.log(), upwards
+    empty = mass == 0  # at pi itself
+    log_mass = torch.where(empty, 1.0, mass).log()  # a logarithm of zero would pass NaN to the concentration
+    return torch.where(empty, -math.inf, angle_log_density(inside, kappa, n) + log_mass), upwards
 
 
 def angle_to_normal(theta: Tensor, kappa: Tensor, n: int) -> Tensor:

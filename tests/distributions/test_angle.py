@@ -168,6 +168,16 @@ def test_cosine_cdf_beyond_the_ends():
     assert p[4].isnan()
 
 
+@pytest.mark.parametrize("n", [2, 3, 50])
+def test_probabilities_at_the_ends_pass_finite_gradients(n):
+    kappa = f64(3.0)[0].requires_grad_()
+    w = f64(-1.0, 0.3, 1.0).requires_grad_()
+    law = VonMisesFisher(direction(n), kappa)
+    ends = f64(0.0, math.pi).requires_grad_()
+    for value, x in ((law.cosine_cdf(w), w), (law.angle.cdf(ends), ends), (law.angle.log_cdf(ends)[1:], ends)):
+        assert all(g.isfinite().all() for g in torch.autograd.grad(value.sum(), (x, kappa)))
+
+
 def test_shapes_and_bad_input():
     law = VonMisesFisherAngle(torch.tensor([0.5, 3.0]), 5)
     assert law.sample((4,)).shape == (4, 2)
