@@ -42,7 +42,7 @@ def exact_tails(theta, kappa, n):
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 100, 785])
-@pytest.mark.parametrize("ratio", [0.0, 0.1, 1.0, 30.0])
+@pytest.mark.parametrize("ratio", [0.0, 1.0, 30.0])
 def test_both_tails_match_mpmath(n, ratio):
     kappa = ratio * n
     law = VonMisesFisherAngle(f64(kappa)[0], n)
