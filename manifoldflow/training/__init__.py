@@ -8,9 +8,11 @@ except ImportError as error:
         'manifoldflow.training needs lightning and safetensors; install them with: pip install "manifoldflow[train]"'
     ) from error
 
+from .autoencoder import train_autoencoder
 from .classifier import Classifier, train_classifier
 from .export import SavedFlow, load_flow, save_flow
 from .fit import FlowTraining, train_flow
+from .gan import train_gan
 from .settings import TrainSettings
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "TrainSettings",
     "load_flow",
     "save_flow",
+    "train_autoencoder",
     "train_classifier",
     "train_flow",
+    "train_gan",
 ]
