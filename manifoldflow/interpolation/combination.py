@@ -8,9 +8,9 @@ from torch import Tensor
 
 from .. import manifolds
 from .._geomstats import Manifold
-from ._arguments import as_points, check_event_dim
+from ._arguments import as_points, check_base_shape, check_event_dim
 from ._weights import weighted_sum
-from .lifts import Lift, Shifted, lift_of
+from .lifts import Lift, Shifted, block_sizes, lift_of
 
 __all__ = ["combine", "frechet_combine", "grid", "subspace"]
 
@@ -49,13 +49,14 @@ def combine(
     """
     check_event_dim(event_dim)
     if isinstance(base, Sequence):
-        sizes = [part.event_shape[-1] for part in base]
-        blocks = as_points("points", points, 2).split(sizes, -1)
+        points = as_points("points", points, 2)
+        blocks = points.split(block_sizes(base, points.shape[-1]), -1)
         return torch.cat([combine(x, weights, base=b, generator=generator) for b, x in zip(base, blocks)], -1)
     if base is not None:
         event_dim = max(event_dim, len(base.event_shape))
     points = as_points("points", points, event_dim + 1)
     axis = points.ndim - event_dim - 1
+    check_base_shape("points", points.shape[axis + 1 :], base)
     weights, flat = _weights(weights, points, axis)
     size = flat.square().sum(-1, keepdim=True).sqrt()
     if manifolds.is_eager() and not bool((size > 0).all()):
@@ -192,8 +193,12 @@ def subspace(points: Any, coordinates: Any, *, base: Any = None, event_dim: int 
         )
     centred = lift.encode(points, None)[0].flatten(1)
     triangle = torch.linalg.qr(centred.T).R
-    if float(triangle.diagonal().abs().min()) <= 1e-6 * float(triangle.diagonal().abs().max()):
+    if triangle.shape[0] < len(points) or float(triangle.diagonal().abs().min()) <= 1e-6 * float(
+        triangle.diagonal().abs().max()
+    ):
         raise ValueError(f"points: expected {len(points)} linearly independent latents, got dependent ones")
     wanted = torch.as_tensor(coordinates, dtype=points.dtype, device=points.device)
+    if wanted.ndim < 1 or wanted.shape[-1] != len(points):
+        raise ValueError(f"coordinates: expected shape (..., {len(points)}), got {tuple(wanted.shape)}")
     weights = torch.linalg.solve_triangular(triangle, wanted.reshape(-1, len(points)).T, upper=True).T
     return combine(points, weights.reshape(wanted.shape), base=base, event_dim=event_dim)

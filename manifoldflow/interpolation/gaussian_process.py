@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._arguments import as_points, check_event_dim, check_times
+from ._arguments import as_points, check_event_dim, check_times, check_vector_of_times
 from ._factor import NotPositiveDefiniteError, factor, multiply
 from ._markov import markov_residual
 from ._weights import product_is_exact, weighted_sum
@@ -115,7 +115,19 @@ class GaussianProcessPaths(Bridge):
         return torch.cholesky_solve(self._gram(self.at, t), self._tie).T
 
     def _times64(self, t: Tensor) -> Tensor:
-        return check_times(t, self.at)
+        return self._on_ties(check_vector_of_times(check_times(t, self.at)))
+
+    def _on_ties(self, times: Tensor) -> Tensor:
+        """Times in float64, with those that are an inner tie's to the digits of float32 put on it.
+
+        1/3 is another number there, and the process would move between the two.
+        """
+        times = times.to(self.at)
+        inner = (self.at > 0) & (self.at < 1)
+        slack = torch.where(inner, torch.finfo(torch.float32).eps * self.at, 0)
+        for tie, margin in zip(self.at.unbind(), slack.unbind()):
+            times = torch.where((times - tie).abs() <= margin, tie, times)
+        return times
 
     def mean(self, t: Tensor) -> Tensor:
         """Mean at times `t` `(m,)`, as `(*batch, m, *event)`."""
@@ -148,7 +160,7 @@ class GaussianProcessPaths(Bridge):
         Raises:
             ValueError: The times are so close that the covariance is singular in float64 (smooth kernels).
         """
-        times = check_times(t, self.at, increasing=True)
+        times = self._on_ties(check_vector_of_times(check_times(t, self.at, increasing=True)))
         value = torch.as_tensor(values, dtype=self.like.dtype, device=self.like.device)
         if value.shape[value.ndim - 1 - len(self.event_shape) :] != (len(times), *self.event_shape):
             raise ValueError(
@@ -175,7 +187,7 @@ class GaussianProcessPaths(Bridge):
     def _sample(
         self, t: Tensor, sample_shape: torch.Size, generator: torch.Generator | None, chunk: int | None
     ) -> Tensor:
-        times = t.to(self.at)
+        times = self._on_ties(t)
         leading = (*sample_shape, *self.batch_shape)
         n, rows = self.event_shape.numel(), torch.Size(leading).numel()
         out = self.like.new_empty(rows, len(t), n)
@@ -228,8 +240,8 @@ class GaussianProcessPaths(Bridge):
             except NotPositiveDefiniteError as error:
                 raise ValueError(
                     f"kernel: the covariance of {type(self.kernel).__name__} at these {len(times)} times is not "
-                    f"positive "
-                    f"definite ({error}); times may be too close to a tied one, or the kernel is not a covariance"
+                    f"positive definite ({error}); times may be too close to a tied one, or the kernel is not a "
+                    f"covariance"
                 ) from error
             lower = part.new_zeros(len(times), part.shape[-1])
             lower[free] = part

@@ -3,6 +3,8 @@
 import math
 from abc import ABC, abstractmethod
 from fractions import Fraction
+from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,8 +12,13 @@ from torch import Tensor
 __all__ = ["ExponentialPower", "Kernel", "Matern", "OrnsteinUhlenbeck", "Periodic", "SquaredExponential"]
 
 
+def _is_real(value: Any) -> bool:
+    """Whether a value is a number as Python's and numpy's are, and no boolean."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def _positive(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+    if not _is_real(value) or not 0 < value < math.inf:
         raise ValueError(f"{name}: expected a positive finite number, got {value!r}")
     return float(value)
 

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..manifolds import is_eager
 from ._arguments import decoded, pair_of_points
-from .kernels import _positive
+from .kernels import _is_real, _positive
 from .simulated import SimulatedBridge
 
 __all__ = ["LangevinBridge"]
@@ -60,10 +61,16 @@ class LangevinBridge(SimulatedBridge):
         self.batch_shape, self.event_shape = self.start.shape[:axis], self.start.shape[axis:]
         self.score = score
         self.horizon = _positive("horizon", horizon)
-        if isinstance(rate, bool) or not 0 <= rate < math.inf:
+        if not _is_real(rate) or not 0 <= rate < math.inf:
             raise ValueError(f"rate: expected a nonnegative finite number, got {rate!r}")
         self.rate = float(rate)
         self.centre = torch.as_tensor(centre, dtype=self.start.dtype, device=self.start.device)
+        sizes = zip(reversed(self.centre.shape), reversed(self.event_shape))
+        if self.centre.ndim > event_dim or any(size not in (1, whole) for size, whole in sizes):
+            raise ValueError(
+                f"centre: expected a number or a tensor that broadcasts with a point of shape "
+                f"{tuple(self.event_shape)}, got shape {tuple(self.centre.shape)}"
+            )
         self.event_dim = event_dim
 
     def guide(self, x: Tensor, remaining: float) -> Tensor:
@@ -72,6 +79,17 @@ class LangevinBridge(SimulatedBridge):
         # (1 - e^{-2 theta tau}) / theta, which tends to 2 tau.
         variance = 2 * remaining if self.rate == 0 else -math.expm1(-2 * self.rate * remaining) / self.rate
         return decay / variance * (self.end - self.centre - (x - self.centre) * decay)
+
+    def _score(self, x: Tensor) -> Tensor:
+        if self.score is None:
+            return -x
+        own = decoded(self.score, x, self.event_dim)
+        if own.shape != x.shape:
+            raise ValueError(
+                f"score: expected a gradient of the shape of a point, {tuple(self.event_shape)}, for every row, got "
+                f"{tuple(own.shape[x.ndim - self.event_dim :])}"
+            )
+        return own
 
     def _simulate(
         self, times: list[float], samples: int, substeps: int, generator: torch.Generator | None
@@ -86,10 +104,14 @@ class LangevinBridge(SimulatedBridge):
                     x = self.end.expand(x.shape)
                     break
                 guide = self.guide(x, (1 - low) * self.horizon - i * step)
-                own = -x if self.score is None else decoded(self.score, x, self.event_dim)
+                own = self._score(x)
                 auxiliary = -self.rate * (x - self.centre)
                 log_weight += step * ((own - auxiliary) * guide).flatten(log_weight.ndim).sum(-1).double()
                 noise = torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
                 x = x + step * (own + 2 * guide) + math.sqrt(2 * step) * noise
             points.append(x)
+        if is_eager() and not bool(log_weight.isfinite().all()):
+            raise ValueError(
+                "score: paths have left the finite numbers; take more substeps, or check the score where they go"
+            )
         return torch.stack(points, x.ndim - self.event_dim), log_weight

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
@@ -19,7 +20,7 @@ from ..manifolds.sphere_kernels import angle_of, any_direction
 from ..special import log_ndtri
 from ._tables import GammaToNormal
 
-__all__ = ["Lift", "has_quantiles", "lift_of"]
+__all__ = ["Lift", "block_sizes", "has_quantiles", "lift_of"]
 
 
 class Lift(ABC):
@@ -82,7 +83,8 @@ class Coordinates(Lift):
         return torch.special.ndtri(self.base.cdf(points.double()).clamp(tiny, 1 - tiny)), None
 
     def decode(self, normal: Tensor, direction: Tensor | None) -> Tensor:
-        return self.base.icdf(torch.special.ndtr(normal))
+        tiny = torch.finfo(torch.float64).eps  # two extreme coordinates combine to a probability that rounds to 0 or 1
+        return self.base.icdf(torch.special.ndtr(normal).clamp(tiny, 1 - tiny))
 
     def spread(self, count: int = 1) -> Lift:
         batch = self.base.batch_shape
@@ -227,6 +229,14 @@ def has_quantiles(law: Any) -> bool:
     except (AttributeError, NotImplementedError):
         return False
     return True
+
+
+def block_sizes(bases: Sequence[Any], n: int) -> list[int]:
+    """Numbers of coordinates of bases that stand one after the other, which must be n together."""
+    shapes = [tuple(base.event_shape) for base in bases]
+    if any(len(shape) != 1 for shape in shapes) or sum(shape[0] for shape in shapes) != n:
+        raise ValueError(f"base: expected bases with {n} coordinates together, got event shapes {shapes}")
+    return [shape[0] for shape in shapes]
 
 
 @singledispatch

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Cauchy, Distribution, Independent, Normal, Uniform
 
 from ..distributions import Gaussian
+from ._arguments import check_base_shape
 from ._derivatives import velocity_of
 from ._directions import check_not_opposite, directions
 from ._pins import pin
@@ -92,6 +93,7 @@ class OptimalTransport(_Pinned):
     def __init__(self, base: Any, start: Any, end: Any, *, event_dim: int = 1) -> None:
         self.law, event_dim = _coordinate_law(base, event_dim)
         super().__init__(start, end, event_dim=event_dim)
+        check_base_shape("start", self.event_shape, base)
 
     def _curve(self, t: Tensor) -> Tensor:
         line = two_point_sum(1 - t, t, self.start, self.end, self.event_dim)
@@ -152,6 +154,7 @@ class CauchyLinear(_Pinned):
     def __init__(self, base: Any, start: Any, end: Any, *, event_dim: int = 1) -> None:
         self.law, event_dim = _coordinate_law(base, event_dim)
         super().__init__(start, end, event_dim=event_dim)
+        check_base_shape("start", self.event_shape, base)
         self._ends = self._to_cauchy(self.start), self._to_cauchy(self.end)
 
     def _to_cauchy(self, points: Tensor) -> Tensor:
@@ -193,8 +196,8 @@ class SphericalCauchy(_Pinned):
     def _to_cauchy(self, norm: Tensor) -> Tensor:
         log_x = (norm.double().square() / 2).clamp_min(torch.finfo(torch.float64).tiny).log()
         z = self._table.normal(log_x[..., None])[..., 0]
-        # The Cauchy quantile is cot(pi p) of the smaller tail p, which keeps its digits.
-        return z.sign() / torch.tan(math.pi * torch.special.ndtr(-z.abs()))
+        # The Cauchy quantile is cot(pi p) of the smaller tail p, which keeps its digits as a logarithm: ndtr(-9) is 0.
+        return z.sign() / torch.tan(math.pi * torch.special.log_ndtr(-z.abs()).exp())
 
     def _norm(self, g: Tensor) -> Tensor:
         tail = torch.atan2(torch.ones_like(g), g.abs()) / math.pi

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from .. import manifolds
+from ._arguments import check_base_shape
 from ._derivatives import reverse_velocity, velocity_of
 from ._great_circle import GreatCircle
 from ._pins import pin
 from ._weights import two_point_sum, weighted_sum
-from .lifts import Lift, Shifted, lift_of
+from .lifts import Lift, Shifted, block_sizes, lift_of
 from .path import Path
 
 __all__ = ["Matched"]
@@ -27,8 +28,7 @@ class Matched(Path):
       these weights; the directions away from the mean are joined by a great circle. (On the circle: the signed angle.)
     - Uniform on the sphere: the great circle.
     - Dirichlet: independent Gammas, by an independent Gamma total for each end point (drawn here, once); each
-    Gaussianised,
-      combined, brought back and normalised.
+      Gaussianised, combined, brought back and normalised.
     - Independent coordinates with `cdf` and `icdf`: each Gaussianised, combined and brought back.
     - A sequence of these: the coordinates of a point are those of the bases one after the other.
 
@@ -58,17 +58,14 @@ class Matched(Path):
         generator: torch.Generator | None = None,
     ) -> None:
         blocks = list(base) if isinstance(base, Sequence) else None
-        depth = 1 if blocks else max([event_dim, *([len(base.event_shape)] if base is not None else [])])
+        depth = 1 if blocks is not None else max([event_dim, *([len(base.event_shape)] if base is not None else [])])
         super().__init__(start, end, event_dim=depth, space=_space(base))
         if self.space is not None:
             manifolds.check_points(self.space, start=self.start, end=self.end)
+        check_base_shape("start", self.event_shape, base)
         self._parts: list[_Part] = []
-        if blocks:
-            sizes = [b.event_shape[-1] for b in blocks]
-            if sum(sizes) != self.event_shape[-1]:
-                raise ValueError(
-                    f"base: expected bases with {self.event_shape[-1]} coordinates together, got {sizes} of them"
-                )
+        if blocks is not None:
+            sizes = block_sizes(blocks, self.event_shape[-1])
             for part, first, last in zip(blocks, self.start.split(sizes, -1), self.end.split(sizes, -1)):
                 self._parts.append(_Part(lift_of(part), first, last, 1, generator))
         else:

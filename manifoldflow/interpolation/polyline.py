@@ -49,7 +49,7 @@ class Polyline(Path):
     def _interval(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The points before and after `t`, and the share of the way between them."""
         axis = len(self.batch_shape)
-        index = torch.searchsorted(self.nodes, t.detach().contiguous(), right=True).clamp(1, len(self.nodes) - 1)
+        index = self._index(t)
         low, high = self.nodes[index - 1], self.nodes[index]
         share = ((t - low) / (high - low)).reshape(*t.shape, *[1] * self.event_dim)
         if t.ndim == 1:
@@ -64,7 +64,7 @@ class Polyline(Path):
     def velocity(self, t: Tensor) -> Tensor:
         """Slope of the segment that begins at or contains `t`, shape `(*batch, m, *event)`."""
         times = self._times(t)
-        index = torch.searchsorted(self.nodes, times.detach().contiguous(), right=True).clamp(1, len(self.nodes) - 1)
+        index = self._index(times)
         before, after, _ = self._interval(times)
         width = (self.nodes[index] - self.nodes[index - 1]).reshape(*times.shape, *[1] * self.event_dim)
         return (after - before) / width

@@ -44,7 +44,7 @@ class Method:
         random: Whether it is a bridge: other paths at every call.
         needs: Which of "base" and "space" it cannot do without.
         least: Fewest coordinates that a point may have.
-        standard: Whether "gaussian" stands for the standard normal only.
+        standard: Whether "gaussian" stands for the standard normal only (unless the prior's score=... is given).
     """
 
     name: str
@@ -167,6 +167,7 @@ METHODS: dict[str, Method] = {
             (),
             _plain(LangevinBridge),
             random=True,
+            standard=True,
         ),
         Method(
             "typical-bridge",
@@ -207,13 +208,16 @@ def methods_for(base: Any) -> list[str]:
     return [
         method.name
         for method in METHODS.values()
-        if kind in method.suits and method.least <= n and not (method.standard and _shifted_or_scaled(base))
+        if kind in method.suits and method.least <= n and not (method.standard and not _is_standard_normal(base))
     ]
 
 
-def _shifted_or_scaled(base: Any) -> bool:
-    """Whether a base is a Gaussian other than the standard normal."""
-    return isinstance(base, Gaussian) and not bool((base.loc == 0).all() and (base.scale == 1).all())
+def _is_standard_normal(base: Any) -> bool:
+    """Whether a base is the standard normal, which None stands for."""
+    law = base.base_dist if isinstance(base, torch.distributions.Independent) else base
+    if isinstance(law, (Gaussian, torch.distributions.Normal)):
+        return bool((law.loc == 0).all() and (law.scale == 1).all())
+    return law is None
 
 
 def _find(method: str) -> Method:
@@ -254,10 +258,10 @@ def build_path(
     for name, given in (("base", base), ("space", space)):
         if name in found.needs and given is None:
             raise ValueError(f"{name}: the method {found.name} needs one, got None; pass {name}=...")
-    if found.standard and _shifted_or_scaled(base):
+    if found.standard and not _is_standard_normal(base) and options.get("score") is None:
         raise ValueError(
-            f"base: the method {found.name} is for the standard normal, got a Gaussian with another mean or scale; "
-            "interpolate (x - loc) / scale and transform the result back"
+            f"base: the method {found.name} is for the standard normal, got another {type(base).__name__}; of a "
+            "Gaussian, interpolate (x - loc) / scale and transform the result back"
         )
     return found.build(start, end, event_dim=event_dim, base=base, space=space, **options)
 
@@ -288,7 +292,8 @@ def interpolate(
         space: Geomstats space, see `build_path`.
         event_dim: Number of dimensions of one latent.
         samples: For the random methods, how many paths between each pair; None for one, without its dimension.
-        generator: For the random methods, the source of randomness; None for torch's global one.
+        generator: For the random methods, and for the Gamma totals of `matched` under a Dirichlet base, the source of
+            randomness; None for torch's global one.
         options: Passed on to the method, such as `horizon` or `kernel`.
 
     Returns:
@@ -297,6 +302,10 @@ def interpolate(
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
         raise ValueError(f"steps: expected an integer of at least 2 (both ends are included), got {steps!r}")
+    if samples is not None and (isinstance(samples, bool) or not isinstance(samples, int) or samples < 0):
+        raise ValueError(f"samples: expected a nonnegative integer or None, got {samples!r}")
+    if _find(method).name == "matched":
+        options["generator"] = generator  # of the Gamma totals of a Dirichlet
     path = build_path(start, end, method=method, base=base, space=space, event_dim=event_dim, **options)
     if isinstance(path, Bridge):
         times = torch.linspace(0, 1, steps, dtype=path.like.dtype, device=path.like.device)

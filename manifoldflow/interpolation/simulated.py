@@ -93,10 +93,18 @@ class SimulatedBridge(Bridge):
         self, t: Tensor, sample_shape: torch.Size, generator: torch.Generator | None, chunk: int | None
     ) -> Tensor:
         """Simulated paths with ten substeps, without their weights; `simulate` gives both."""
+        if not len(t):
+            return self.like.new_empty(*sample_shape, *self.batch_shape, 0, *self.event_shape)
+        # A simulation runs from end to end, whichever of its times are asked for.
+        before, after = t[:1][t[:1] > 0] * 0, t[-1:][t[-1:] < 1] * 0 + 1
+        whole = torch.cat([before, t, after])
         count = sample_shape.numel()
         size = max(1, (chunk or count) // max(1, self.batch_shape.numel())) if chunk else max(1, count)
         parts = [
-            self.simulate(t, min(size, count - done), generator=generator).points for done in range(0, count, size)
+            self.simulate(whole, min(size, count - done), generator=generator).points.narrow(
+                1 + len(self.batch_shape), len(before), len(t)
+            )
+            for done in range(0, count, size)
         ]
         if not parts:
             return self.like.new_empty(*sample_shape, *self.batch_shape, len(t), *self.event_shape)

@@ -18,20 +18,20 @@ _FORMAT = "manifoldflow-path-1"
 
 
 def save_path(
-    path: Path | Tensor, file: str | os.PathLike[str], *, times: Tensor | None = None, event_dim: int = 1, **notes: Any
+    path: Path | Any, file: str | os.PathLike[str], *, times: Tensor | None = None, event_dim: int = 1, **notes: Any
 ) -> None:
     """Write a path, or a sample of a bridge, as the points at some times.
 
     Args:
-        path: A path, or points `(*batch, m, *event)` at `times`.
+        path: A path, or points `(*batch, m, *event)` at `times`, tensor or array.
         file: Where to write; the suffix must be .npz. An existing file is replaced only once the new one is complete.
         times: Strictly increasing times `(m,)` from 0 to 1; for a path, None stands for the nodes of a polyline, or 65
             equally spaced ones.
-        event_dim: Number of dimensions of one point, if `path` is a tensor.
+        event_dim: Number of dimensions of one point, if `path` is not a `Path`.
         notes: What else to keep: anything that JSON can hold, such as the method and the seed.
 
     Raises:
-        ValueError: Another suffix, or times that do not fit.
+        ValueError: Another suffix, times that do not fit, or notes that JSON cannot hold.
     """
     target = File(file)
     if target.suffix != ".npz":
@@ -41,9 +41,12 @@ def save_path(
             times = path.nodes if isinstance(path, Polyline) else torch.linspace(0, 1, 65)
         points, event_dim = path(times), path.event_dim
     else:
-        points = path
+        points = torch.as_tensor(path)
     stored = Polyline(points.detach(), times, event_dim=event_dim)
-    header = json.dumps({"format": _FORMAT, "event_dim": event_dim, "notes": notes})
+    try:
+        header = json.dumps({"format": _FORMAT, "event_dim": event_dim, "notes": notes})
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"notes: expected what JSON can hold, got others ({error}); convert them first") from error
     half_done = target.with_name(target.name + ".partial.npz")
     np.savez(half_done, points=stored.points.cpu().numpy(), times=stored.nodes.cpu().numpy(), header=np.array(header))
     half_done.replace(target)
@@ -61,9 +64,9 @@ def load_path(file: str | os.PathLike[str]) -> tuple[Polyline, dict[str, Any]]:
             points, times, header = stored["points"], stored["times"], json.loads(str(stored["header"]))
         if header["format"] != _FORMAT:
             raise KeyError(header["format"])
+        path = Polyline(torch.from_numpy(points), torch.from_numpy(times), event_dim=header["event_dim"])
+        return path, header["notes"]
     except FileNotFoundError:
         raise
-    except Exception as error:  # zipfile, numpy and json each raise their own
+    except Exception as error:  # zipfile, numpy, json and Polyline each raise their own
         raise ValueError(f"file: expected a path written by save_path, got {os.fspath(file)!r} ({error})") from error
-    path = Polyline(torch.from_numpy(points), torch.from_numpy(times), event_dim=header["event_dim"])
-    return path, header["notes"]

@@ -5,9 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ._directions import Directions
 from .bridge import Bridge
 from .gaussian_bridge import GaussianProcessBridge
-from .kernels import Kernel
+from .kernels import Kernel, _is_real
 from .spherical import Slerp
 
 __all__ = ["TypicalBridge"]
@@ -48,7 +49,7 @@ class TypicalBridge(Bridge):
         horizon: float = 1.0,
         event_dim: int = 1,
     ) -> None:
-        if not 0 < spread <= torch.pi / 2:
+        if not _is_real(spread) or not 0 < spread <= torch.pi / 2:
             raise ValueError(f"spread: expected an angle in (0, pi/2] radians, got {spread!r}")
         self.centre = Slerp(start, end, event_dim=event_dim)
         self.batch_shape, self.event_shape = self.centre.batch_shape, self.centre.event_shape
@@ -61,11 +62,7 @@ class TypicalBridge(Bridge):
         self.spread = float(spread)
         still = torch.zeros(*self.batch_shape, self.n, dtype=self.like.dtype, device=self.like.device)
         self.noise = GaussianProcessBridge(still, still, kernel=kernel, horizon=horizon)
-        pair = self.centre.circle.pair
-        across = pair.last - (pair.last * pair.first).sum(-1, keepdim=True) * pair.first
-        size = torch.linalg.vector_norm(across, dim=-1, keepdim=True)
-        # Equal directions span no plane: only the direction itself is taken out.
-        self._frame = pair.first, torch.where(size > 0, across / torch.where(size > 0, size, 1), 0)
+        self._frame = _plane(self.centre.circle.pair)
 
     def mean(self, t: Tensor) -> Tensor:
         """The great circle at times `t`, `(*batch, m, *event)`: the Frechet mean of every point's direction."""
@@ -85,3 +82,15 @@ class TypicalBridge(Bridge):
         # sin(x)/x, with torch's convention of sinc.
         points = angle.cos() * centre + norm * torch.sinc(angle / torch.pi) * noise
         return points.reshape(*points.shape[:-1], *self.event_shape)
+
+
+def _plane(pair: Directions) -> tuple[Tensor, Tensor]:
+    """Two orthonormal directions of the great circle's plane; of (nearly) equal ones, the first and zero."""
+    across = pair.last - pair.first
+    # Twice: the first pass leaves a part of eps along the direction, which counts where `across` is small itself.
+    for _ in range(2):
+        across = across - (across * pair.first).sum(-1, keepdim=True) * pair.first
+    size = torch.linalg.vector_norm(across, dim=-1, keepdim=True)
+    some = size > 4 * torch.finfo(size.dtype).eps  # below, the difference is rounding: there is no plane
+    across = torch.where(some, across / torch.where(some, size, 1), 0)
+    return pair.first, across - (across * pair.first).sum(-1, keepdim=True) * pair.first

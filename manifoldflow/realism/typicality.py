@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from ..distributions import Dirichlet, Gaussian, SphericalUniform, VonMisesFisher, VonMisesFisherAngle
-from ..manifolds import is_eager
+from ..manifolds import check_points, is_eager
 from ..manifolds.sphere_kernels import angle_of
 from ..special import log_gammainc, log_gammaincc, log_ndtri
 
@@ -68,12 +68,15 @@ def _law(base: Any, samples: int) -> LogDensityLaw:
     ordered = drawn.sort(0).values
     if ordered.ndim > 1:
         raise ValueError(f"base: expected one distribution, got a batch of shape {tuple(ordered.shape[1:])}")
+    if bool(ordered[0] == ordered[-1]):
+        raise ValueError(_UNIFORM)
 
     def log_tails(points: Tensor) -> tuple[Tensor, Tensor]:
         value = base.log_prob(points).double()
-        below = torch.searchsorted(ordered, value.detach().contiguous()).double()
-        # Ties and the ends count half a draw, so that no tail is empty.
-        share = ((below + 0.5) / (samples + 1)).clamp(0.5 / (samples + 1), 1 - 0.5 / (samples + 1))
+        value = value.detach().contiguous()
+        below = (torch.searchsorted(ordered, value) + torch.searchsorted(ordered, value, right=True)) / 2
+        # Draws of the same density count half, and so does the point itself, so that no tail is empty.
+        share = (below.double() + 0.5) / (samples + 1)
         return share.log(), torch.log1p(-share)
 
     return LogDensityLaw(drawn.mean(), drawn.std(), log_tails, base.log_prob)
@@ -127,6 +130,8 @@ def _(base: VonMisesFisher, samples: int) -> LogDensityLaw:
 def _(base: Dirichlet, samples: int) -> LogDensityLaw:
     """Mean and deviation from the moments of log s; the tails by sampling."""
     a = base.concentration.double()
+    if is_eager() and bool((a == 1).all()):
+        raise ValueError(_UNIFORM)
     spread = ((a - 1).square() * torch.polygamma(1, a)).sum(-1)
     spread = spread - (a - 1).sum(-1).square() * torch.polygamma(1, a.sum(-1))
     sampled = _law.dispatch(object)(base, samples)
@@ -138,13 +143,22 @@ def _(base: SphericalUniform, samples: int) -> LogDensityLaw:
     raise ValueError(_UNIFORM)
 
 
-def _checked(base: Any, samples: int) -> LogDensityLaw:
+def _checked(base: Any, points: Any, samples: int) -> tuple[LogDensityLaw, Tensor]:
+    points = torch.as_tensor(points)
+    event_shape = tuple(base.event_shape)
+    if tuple(points.shape[points.ndim - len(event_shape) :]) != event_shape:  # it would broadcast with the mean
+        raise ValueError(
+            f"points: expected the base's event shape {event_shape} in the last dimensions, got {tuple(points.shape)}"
+        )
+    space = getattr(base, "manifold", None)
+    if space is not None:
+        check_points(space, points=points)
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 100:
         raise ValueError(f"samples: expected an integer of at least 100, got {samples!r}")
-    return _law(base, samples)
+    return _law(base, samples), points
 
 
-def typicality(base: Any, points: Tensor, *, samples: int = 10_000) -> Tensor:
+def typicality(base: Any, points: Any, *, samples: int = 10_000) -> Tensor:
     """Two-sided typicality 2 min(F, 1 - F) of points under a base, in [0, 1].
 
     F is the distribution function of the log-density of a draw, at the log-density of the point; of a draw, the
@@ -161,13 +175,15 @@ def typicality(base: Any, points: Tensor, *, samples: int = 10_000) -> Tensor:
         `(*batch,)`, dtype of the points. Differentiable where the law is known.
 
     Raises:
-        ValueError: The base is uniform, or a batch of distributions without a known law.
+        ValueError: The base is uniform, or a batch of distributions without a known law; points of another event shape.
+        OffManifoldError: Points off the base's manifold.
     """
-    less, more = _checked(base, samples).log_tails(points)
+    law, points = _checked(base, points, samples)
+    less, more = law.log_tails(points)
     return (2 * torch.minimum(less, more).exp()).clamp_max(1).to(points.dtype)
 
 
-def log_density_z(base: Any, points: Tensor, *, normal_score: bool = False, samples: int = 10_000) -> Tensor:
+def log_density_z(base: Any, points: Any, *, normal_score: bool = False, samples: int = 10_000) -> Tensor:
     """How many standard deviations the base log-density of points, such as those of a path, is off its mean.
 
     Args:
@@ -180,7 +196,7 @@ def log_density_z(base: Any, points: Tensor, *, normal_score: bool = False, samp
     Returns:
         `(*batch,)`, positive where points are more probable than draws are.
     """
-    law = _checked(base, samples)
+    law, points = _checked(base, points, samples)
     if not normal_score:
         return ((law.log_prob(points).double() - law.mean) / law.deviation).to(points.dtype)
     less, more = law.log_tails(points)
@@ -189,7 +205,7 @@ def log_density_z(base: Any, points: Tensor, *, normal_score: bool = False, samp
     return torch.where(lower, log_ndtri(low), -log_ndtri(high)).to(points.dtype)
 
 
-def angular_speed(points: Tensor, t: Tensor, *, event_dim: int = 1) -> Tensor:
+def angular_speed(points: Any, t: Any, *, event_dim: int = 1) -> Tensor:
     """Angle between neighbouring points of a path, seen from the origin, per time.
 
     Args:
@@ -203,6 +219,7 @@ def angular_speed(points: Tensor, t: Tensor, *, event_dim: int = 1) -> Tensor:
     Raises:
         ValueError: Fewer than two points, or times that do not increase or do not fit them.
     """
+    points, t = torch.as_tensor(points), torch.as_tensor(t)
     axis = points.ndim - event_dim - 1
     if axis < 0 or points.shape[axis] < 2 or t.shape != (points.shape[axis],):
         raise ValueError(

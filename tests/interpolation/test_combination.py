@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from manifoldflow.distributions import Dirichlet, Gaussian, SphericalUniform, VonMisesFisher
 from manifoldflow.errors import OffManifoldError
-from manifoldflow.interpolation import Matched, combine, frechet_combine, grid, subspace
+from manifoldflow.interpolation import (
+    CauchyLinear,
+    Matched,
+    OptimalTransport,
+    combine,
+    frechet_combine,
+    grid,
+    subspace,
+)
 from manifoldflow.manifolds import Euclidean, Hypersphere, Simplex
 
 
@@ -172,3 +180,22 @@ def test_a_batch_of_bases_gives_each_pair_its_own(n):
         assert mixed.shape == (3, n)
         for i in range(3):
             assert torch.allclose(together[i], Matched(one(i), start[i], end[i])(t), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: combine(x, [1.0, 1.0], base=Gaussian(torch.zeros(7))), "points: expected points of the base's"),
+        (lambda x: combine(x, [1.0, 1.0], base=[Gaussian(torch.zeros(7))]), "base: expected bases with 1"),
+        (lambda x: combine(x, [1.0, 1.0], base=[]), "base: expected bases with"),
+        (lambda x: Matched([], *x), "base: expected bases with"),
+        (lambda x: Matched(Gaussian(torch.zeros(7)), *x), "start: expected points of the base's event shape"),
+        (lambda x: OptimalTransport(Gaussian(torch.zeros(7)), *x), "start: expected points of the base's event shape"),
+        (lambda x: CauchyLinear(Gaussian(torch.zeros(7)), *x), "start: expected points of the base's event shape"),
+        (lambda x: subspace(x, [1.0, 2.0]), "points: expected 2 linearly independent latents"),
+        (lambda x: subspace(torch.eye(2), [1.0, 2.0, 3.0]), r"coordinates: expected shape \(..., 2\)"),
+    ],
+)
+def test_points_that_do_not_fit_the_base_are_named_not_broadcast(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(torch.randn(2, 1))

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -360,3 +361,27 @@ def test_lower_matmul_precision_does_not_reach_the_end_points():
         )
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("time_dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kernel", [OrnsteinUhlenbeck(), Matern(1.5)], ids=lambda k: type(k).__name__)
+@pytest.mark.parametrize("at", [[0.0, 0.3, 0.7, 1.0], None])
+def test_way_points_are_met_whatever_the_dtype_of_the_times(at, kernel, time_dtype, dtype):
+    points = torch.randn(3, 4, 5, dtype=dtype)
+    paths = GaussianProcessPaths(points, at, kernel=kernel, horizon=3.0)
+    t = torch.linspace(0, 1, 4, dtype=time_dtype) if at is None else torch.tensor(at, dtype=time_dtype)
+    drawn = paths.sample(t, (2,))
+    assert torch.equal(drawn, points.expand(2, 3, 4, 5))
+    assert torch.equal(paths.mean(t), points)
+    assert torch.equal(paths.log_prob(drawn, t), torch.zeros(2, 3, dtype=dtype))
+
+
+def test_times_for_every_pair_are_refused_and_numpy_numbers_are_not():
+    bridge = GaussianProcessBridge(torch.zeros(3, 2), torch.ones(3, 2), horizon=np.float32(2.0))
+    t = torch.tensor([[0.1, 0.2]]).expand(3, 2)
+    for call in (bridge.sample, bridge.mean, bridge.covariance, lambda t: bridge.log_prob(torch.zeros(3, 2, 2), t)):
+        with pytest.raises(ValueError, match=r"t: expected shape \(m,\), got \(3, 2\)"):
+            call(t)
+    with pytest.raises(ValueError, match="sample_shape: expected nonnegative integers"):
+        bridge.sample(t[0], (-1,))

@@ -123,3 +123,15 @@ def test_matched_refuses_bases_without_a_lift():
 def test_opposite_directions():
     with pytest.raises(CutLocusError, match="spherical-cauchy has no unique great circle"):
         SphericalCauchy(torch.ones(4), -torch.ones(4))
+
+
+@pytest.mark.parametrize("length", [1e-3, 20.0, 1e3])
+def test_points_far_off_the_base_give_finite_paths(length):
+    start, end = torch.nn.functional.normalize(torch.randn(2, 64), dim=-1)
+    t = torch.linspace(0, 1, 5)
+    for path in (
+        SphericalCauchy(8 * start, length * end),
+        Matched(Independent(Laplace(torch.zeros(64), 1.0), 1), length * start, length * start),
+    ):
+        assert path(t).isfinite().all()
+        assert path.velocity(t).isfinite().all()

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifoldflow.distributions import Gaussian
+from manifoldflow.distributions import Dirichlet, Gaussian, VonMisesFisher
 from manifoldflow.interpolation import (
     METHODS,
     ConstantSpeed,
@@ -272,8 +272,25 @@ def test_methods_for_the_standard_normal_refuse_other_gaussians():
     assert {"bridge", "spherical-cauchy"} <= set(methods_for(Gaussian(torch.zeros(4))))
     with pytest.raises(ValueError, match="base: the method bridge is for the standard normal"):
         interpolate(torch.zeros(4), torch.ones(4), method="bridge", base=wide)
+    with pytest.raises(ValueError, match="base: the method langevin-bridge is for the standard normal"):
+        interpolate(torch.zeros(4), torch.ones(4), method="langevin-bridge", base=wide)
+    assert interpolate(torch.zeros(4), torch.ones(4), method="langevin-bridge", base=wide, score=lambda x: -x / 4).ndim
+    with pytest.raises(ValueError, match="base: the method bridge is for the standard normal, got another VonMises"):
+        interpolate(torch.eye(4)[0], torch.eye(4)[1], method="bridge", base=VonMisesFisher(torch.eye(4)[0], 2.0))
+    with pytest.raises(ValueError, match="samples: expected a nonnegative integer or None"):
+        interpolate(torch.zeros(4), torch.ones(4), method="bridge", samples=-1)
     assert methods_for([wide, wide]) == ["matched"]
     assert methods_for(torch.distributions.MultivariateNormal(torch.zeros(2), torch.eye(2))) == ["matched"]
+
+
+def test_the_generator_decides_the_matched_path_of_a_dirichlet():
+    base = Dirichlet(torch.full((5,), 2.0))
+    start, end = base.sample((2, 3))
+    first, again = (
+        interpolate(start, end, method="matched", base=base, generator=torch.Generator().manual_seed(3)) for _ in "ab"
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, interpolate(start, end, method="matched", base=base))
 
 
 def test_paths_compile_and_vectorise():

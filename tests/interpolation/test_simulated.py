@@ -209,8 +209,51 @@ def test_typical_bridge_of_equal_points_and_images():
             CutLocusError,
             "antipodes",
         ),
+        (lambda: LangevinBridge(Z0, Z1, rate="fast"), ValueError, "rate: expected a nonnegative finite number"),
+        (lambda: LangevinBridge(Z0, Z1, centre=torch.zeros(7)), ValueError, "centre: expected a number or a tensor"),
+        (
+            lambda: LangevinBridge(Z0, Z1, score=lambda x: x.sum(-1)).sample(T11),
+            ValueError,
+            "score: expected a gradient of the shape of a point",
+        ),
+        (
+            lambda: LangevinBridge(Z0, Z1, score=lambda x: x / 0).sample(T11),
+            ValueError,
+            "score: paths have left the finite numbers",
+        ),
+        (
+            lambda: TypicalBridge(torch.eye(3)[0], torch.eye(3)[1], spread="wide"),
+            ValueError,
+            "spread: expected an angle",
+        ),
     ],
 )
 def test_bad_input_is_named(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("apart", [0, 1e-8, 1e-7, 1e-6, 1e-3])
+def test_typical_bridge_of_nearly_equal_points_keeps_the_norm(apart, dtype):
+    start = torch.randn(20, 64, dtype=dtype)
+    bridge = TypicalBridge(start, start + apart * torch.randn(20, 64, dtype=dtype))
+    t = torch.linspace(0, 1, 9, dtype=dtype)
+    ratio = bridge.sample(t, (5,)).norm(dim=-1) / bridge.mean(t).norm(dim=-1)
+    assert (ratio - 1).abs().max() < 8 * torch.finfo(dtype).eps
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: LangevinBridge(torch.zeros(3, 2), torch.ones(3, 2)),
+        lambda: SphereBrownianBridge(Hypersphere(1), torch.eye(2), torch.eye(2).flip(0)),
+    ],
+)
+def test_simulated_samples_at_any_times(make):
+    bridge = make()
+    inner = bridge.sample(torch.tensor([0.25, 0.5]), (4,))
+    assert inner.shape == (4, *bridge.batch_shape, 2, 2)
+    assert not torch.equal(inner[..., 1, :], bridge.end.expand(4, *bridge.end.shape))
+    assert torch.equal(bridge.sample(torch.tensor([0.5, 1.0]))[..., 1, :], bridge.end)
+    assert bridge.sample(torch.zeros(0), (4,)).shape == (4, *bridge.batch_shape, 0, 2)

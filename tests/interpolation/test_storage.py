@@ -69,3 +69,16 @@ def test_files_that_are_not_paths(tmp_path):
     for name in ("short", "other", "pickled", "pickle"):
         with pytest.raises(ValueError, match="file: expected a path written by save_path"):
             load_path(tmp_path / f"{name}.npz")
+
+
+def test_arrays_and_notes(tmp_path):
+    save_path(np.eye(2), tmp_path / "array.npz", seed=3)
+    path, notes = load_path(tmp_path / "array.npz")
+    assert torch.equal(path.points, torch.eye(2, dtype=torch.float64))
+    assert notes == {"seed": 3}
+    with pytest.raises(ValueError, match="notes: expected what JSON can hold"):
+        save_path(np.eye(2), tmp_path / "bad.npz", start=torch.ones(2))
+    header = np.array('{"format": "manifoldflow-path-1", "event_dim": 1}')
+    np.savez(tmp_path / "bad.npz", points=np.eye(2), times=np.array([0.0, 1.0]), header=header)
+    with pytest.raises(ValueError, match="file: expected a path written by save_path"):
+        load_path(tmp_path / "bad.npz")

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from scipy import stats
-from torch.distributions import Gumbel, Independent, MultivariateNormal, Normal
+from torch.distributions import Gumbel, Independent, MultivariateNormal, Normal, Uniform
 
 from manifoldflow.distributions import Dirichlet, Gaussian, SphericalUniform, VonMisesFisher
 from manifoldflow.realism import angular_speed, log_density_z, typicality
@@ -82,6 +82,19 @@ def test_angular_speed():
             "the uniform distribution has one density",
         ),
         (
+            lambda: typicality(Dirichlet(torch.ones(3)), torch.full((3,), 1 / 3)),
+            "the uniform distribution has one density",
+        ),
+        (
+            lambda: typicality(Independent(Uniform(torch.zeros(3), 1.0), 1), torch.full((3,), 0.5)),
+            "the uniform distribution has one density",
+        ),
+        (lambda: typicality(Gaussian(torch.zeros(3)), torch.zeros(2, 1)), "points: expected the base's event shape"),
+        (
+            lambda: typicality(VonMisesFisher(torch.eye(3)[0], 1.0), 2 * torch.eye(3)),
+            "points: expected points on Hyper",
+        ),
+        (
             lambda: typicality(Gumbel(torch.zeros(2), 1.0), torch.zeros(2)),
             "base: expected one distribution, got a batch",
         ),
@@ -96,3 +109,22 @@ def test_angular_speed():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_equal_densities_share_their_rank():
+    """A point stands in the middle of the draws that have its density."""
+
+    class Halves(Gumbel):
+        def log_prob(self, value):
+            return torch.where(value.abs() < 1, 0.0, -1.0)
+
+    inside = stats.gumbel_r.cdf(1) - stats.gumbel_r.cdf(-1)
+    found = typicality(Halves(0.0, 1.0), torch.tensor([0.0, 3.0]))
+    assert found.tolist() == pytest.approx([inside, 1 - inside], abs=0.03)
+
+
+def test_arrays_are_points():
+    points = torch.randn(5, 50)
+    for function in (typicality, log_density_z):
+        assert torch.equal(function(BASES[0], points.numpy()), function(BASES[0], points))
+    assert angular_speed(points.numpy(), torch.linspace(0, 1, 5).numpy()).shape == (4,)
