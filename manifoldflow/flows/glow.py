@@ -114,6 +114,7 @@ class Glow(FlowTransform):
                 self.part_shapes.append((c // 2, h, w))
                 c -= c // 2
         self.part_shapes.append((c, h, w))
+        self.to(memory_format=torch.channels_last)  # as `squeeze` lays its images out
 
     def forward_shape(self, shape: torch.Size) -> torch.Size:
         """(*batch, c, h, w) -> (*batch, c h w)."""

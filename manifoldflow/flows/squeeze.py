@@ -5,12 +5,13 @@ from torch import Tensor
 __all__ = ["squeeze", "unsqueeze"]
 
 
-# torch's pixel_unshuffle gives a wrong shape for empty batches.
+# torch's pixel_unshuffle gives a wrong shape for empty batches. This one copies once, into the
+# channels-last layout, in which the convolutions of small images are faster on a CPU.
 def squeeze(x: Tensor) -> Tensor:
     """(b, c, h, w) -> (b, 4c, h/2, w/2); volume preserving (arXiv 1605.08803, section 3.6)."""
     b, c, h, w = x.shape
-    x = x.reshape(b, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4)
-    return x.reshape(b, 4 * c, h // 2, w // 2)
+    x = x.reshape(b, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 1, 3, 5)
+    return x.reshape(b, h // 2, w // 2, 4 * c).movedim(-1, 1)
 
 
 def unsqueeze(x: Tensor) -> Tensor:
