@@ -182,7 +182,7 @@ def interpolate_step(
             )
         if grid_side:
             corners = torch.stack([start[0], end[0], start[1], end[1]])
-            save_grid(folder / "grid.png", run.flow, corners, side=grid_side, levels=run.levels)
+            save_grid(folder / "grid.png", run.flow, corners, side=grid_side, levels=run.levels, seed=seed)
     return {"command": "interpolate", **record}
 
 

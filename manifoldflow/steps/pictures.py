@@ -48,8 +48,8 @@ def save_sheet(
     image_grid(images.flatten(0, 1), levels, columns=steps).save(path)
 
 
-def save_grid(path: Path, flow: ManifoldFlow, corners: Tensor, *, side: int, levels: int) -> None:
+def save_grid(path: Path, flow: ManifoldFlow, corners: Tensor, *, side: int, levels: int, seed: int) -> None:
     """Images between four encoded corners (4, n), combined so as to keep the base's law, as PNG."""
-    points = grid(corners, side, side, base=flow.base)
+    points = grid(corners, side, side, base=flow.base, generator=torch.Generator().manual_seed(seed))
     images = quantise(flow.decode(points.flatten(0, 1)), levels)
     image_grid(images, levels, columns=side).save(path)
