@@ -113,11 +113,11 @@ def train_step(
         FloatingPointError, KeyboardInterrupt: If there is a checkpoint, it is kept for `resume_training`.
     """
     data = data.resolved()
-    shape = data.load()[0].shape
+    parts = data.load()
     description = FlowDescription(
-        shape, base=base, base_parameter=base_parameter, levels=levels, steps=steps, hidden=hidden
+        parts[0].shape, base=base, base_parameter=base_parameter, levels=levels, steps=steps, hidden=hidden
     )
-    return _train(data, out, description, settings, resume=False, progress=progress)
+    return _train(data, parts, out, description, settings, resume=False, progress=progress)
 
 
 def resume_training(out: Path, *, progress: bool = True) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def resume_training(out: Path, *, progress: bool = True) -> dict[str, Any]:
         data = DataChoice(**settings["data"])
         description = FlowDescription.from_json(settings["flow"])
         training = TrainSettings(**settings["training"])
-    return _train(data, out, description, training, resume=True, progress=progress)
+    return _train(data, data.load(), out, description, training, resume=True, progress=progress)
 
 
 def _fingerprints(train: ImageSet, test: ImageSet) -> dict[str, str]:
@@ -147,9 +147,16 @@ def _has_checkpoint(folder: Path) -> bool:
 
 
 def _train(
-    data: DataChoice, out: Path, description: FlowDescription, settings: TrainSettings, *, resume: bool, progress: bool
+    data: DataChoice,
+    parts: tuple[ImageSet, ImageSet, ImageSet],
+    out: Path,
+    description: FlowDescription,
+    settings: TrainSettings,
+    *,
+    resume: bool,
+    progress: bool,
 ) -> dict[str, Any]:
-    train, validation, test = data.load()
+    train, validation, test = parts
     build_flow(description)  # raises, before anything is written, if the images do not suit
     record: dict[str, Any] = {
         "settings": {"data": asdict(data), "flow": description.to_json(), "training": settings.to_json()},
