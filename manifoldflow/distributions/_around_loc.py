@@ -10,7 +10,7 @@ from torch.distributions.constraints import Constraint
 from .._geomstats import Manifold
 from ..manifolds import Hypersphere
 from .base import BaseDistribution
-from .constraints import check_floating, finite_nonnegative
+from .constraints import beside_loc, check_floating, finite_nonnegative
 
 __all__ = ["AroundLoc"]
 
@@ -26,14 +26,7 @@ class AroundLoc(BaseDistribution):
         if loc.dim() < 1 or loc.shape[-1] < 2:
             raise ValueError(f"loc: expected shape (*batch, n) with n >= 2, got {tuple(loc.shape)}")
         check_floating("loc", loc)
-        concentration = torch.as_tensor(concentration, dtype=loc.dtype, device=loc.device)
-        try:
-            batch_shape = torch.broadcast_shapes(loc.shape[:-1], concentration.shape)
-        except RuntimeError:
-            raise ValueError(
-                f"concentration: expected a shape that broadcasts with {tuple(loc.shape[:-1])}, the batch shape "
-                f"of loc, got {tuple(concentration.shape)}"
-            ) from None
+        concentration, batch_shape = beside_loc("concentration", concentration, loc)
         self.loc = loc.expand(*batch_shape, loc.shape[-1])
         self.concentration = concentration.expand(batch_shape)
         # A mean direction that the whole batch shares is kept as one row, which is faster to sample with.

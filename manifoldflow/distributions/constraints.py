@@ -8,7 +8,7 @@ from torch.distributions.constraints import Constraint
 from .._geomstats import Manifold
 from ..charts import Chart, default_chart
 
-__all__ = ["OnSpace", "check_floating", "finite_nonnegative", "finite_positive", "finite_positive_vector"]
+__all__ = ["OnSpace", "beside_loc", "check_floating", "finite_nonnegative", "finite_positive", "finite_positive_vector"]
 
 
 class _FiniteNonnegative(Constraint):
@@ -65,6 +65,22 @@ class OnSpace(Constraint):
 @transform_to.register(OnSpace)
 def _to_space(constraint: OnSpace) -> Chart:
     return default_chart(constraint.space)
+
+
+def beside_loc(name: str, value: Tensor | float, loc: Tensor) -> tuple[Tensor, torch.Size]:
+    """One number a distribution, in the dtype and on the device of `loc` (*batch, n), and the joint batch shape.
+
+    Raises:
+        ValueError: Its shape does not broadcast with that of the batch.
+    """
+    value = torch.as_tensor(value, dtype=loc.dtype, device=loc.device)
+    try:
+        return value, torch.broadcast_shapes(loc.shape[:-1], value.shape)
+    except RuntimeError:
+        raise ValueError(
+            f"{name}: expected a shape that broadcasts with {tuple(loc.shape[:-1])}, the batch shape of loc, "
+            f"got {tuple(value.shape)}"
+        ) from None
 
 
 def check_floating(name: str, value: Tensor) -> None:

@@ -12,7 +12,7 @@ from .._geomstats import Manifold
 from ..charts import Chart, SimplexChart
 from ..manifolds import Euclidean, Hypersphere, Product, Simplex, check_points
 from .base import BaseDistribution
-from .constraints import OnSpace, check_floating, finite_positive
+from .constraints import OnSpace, beside_loc, check_floating, finite_positive
 
 __all__ = ["WrappedNormal"]
 
@@ -56,14 +56,7 @@ class WrappedNormal(BaseDistribution):
         if loc.dim() < 1 or loc.shape[-1] != space.shape[0]:
             raise ValueError(f"loc: expected shape (*batch, {space.shape[0]}) on {space}, got {tuple(loc.shape)}")
         check_floating("loc", loc)
-        scale = torch.as_tensor(scale, dtype=loc.dtype, device=loc.device)
-        try:
-            batch_shape = torch.broadcast_shapes(loc.shape[:-1], scale.shape)
-        except RuntimeError:
-            raise ValueError(
-                f"scale: expected a shape that broadcasts with {tuple(loc.shape[:-1])}, the batch shape of loc, "
-                f"got {tuple(scale.shape)}"
-            ) from None
+        scale, batch_shape = beside_loc("scale", scale, loc)
         self.space = space
         self.loc = loc.expand(*batch_shape, loc.shape[-1])
         self.scale = scale.expand(batch_shape)
