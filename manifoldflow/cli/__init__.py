@@ -1,0 +1,14 @@
+"""The command line: one file a command; each parses, calls a step, prints."""
+
+try:
+    import rich  # noqa: F401
+    import typer  # noqa: F401
+except ImportError as missing:
+    raise SystemExit(
+        f'manifoldflow: the command line needs {missing.name}; install it with: pip install "manifoldflow[train]"'
+    ) from missing
+
+from . import demo, evaluate, interpolate, report, sample, train  # noqa: F401  # each adds its command to the app
+from .app import app
+
+__all__ = ["app"]
