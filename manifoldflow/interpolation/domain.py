@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .._geomstats import Manifold
 from ..manifolds import Euclidean, Hypersphere, Simplex, broadcasting
+from ..manifolds.adapter import default_dtype
 
 __all__ = ["Domain", "domain_of"]
 
@@ -73,13 +74,15 @@ class _Space(Domain):
         self.metric: Any = broadcasting(space.metric)
 
     def tangent(self, vectors: Tensor, points: Tensor) -> Tensor:
-        return self.space.to_tangent(vectors, points)
+        with default_dtype(points.dtype):
+            return self.space.to_tangent(vectors, points)
 
     def retract(self, points: Tensor, vectors: Tensor) -> Tensor:
-        return self.space.projection(points + vectors)
+        with default_dtype(points.dtype):
+            return self.space.projection(points + vectors)
 
     def between(self, first: Tensor, last: Tensor, share: float | Tensor) -> Tensor:
-        return self.space.projection(super().between(first, last, share))
+        return self.retract(first, share * (last - first))
 
     def squared(self, first: Tensor, last: Tensor) -> Tensor:
         return self.metric.squared_dist(first, last)

@@ -4,7 +4,8 @@ geomstats' kernels accept one batch dimension, or none. The adapter broadcasts t
 arguments, flattens them to one, calls the metric and unflattens the result. Our own metrics pass through.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from .._geomstats import RiemannianMetric
 from .metric import TorchMetric, as_times, one_of
 from .rows import safe_sqrt
 
-__all__ = ["BroadcastingMetric", "broadcasting", "flattened"]
+__all__ = ["BroadcastingMetric", "broadcasting", "default_dtype", "flattened"]
 
 
 def broadcasting(metric: RiemannianMetric) -> Any:
@@ -136,4 +137,19 @@ def flattened(
     if batch.numel() == 0:  # which geomstats does not take
         return arguments[0].new_empty(batch + tail)
     flat = [a.expand(batch + shape).reshape(-1, *shape) for a in arguments]
-    return torch.as_tensor(function(*flat), device=flat[0].device).reshape(batch + tail)
+    with default_dtype(flat[0].dtype):
+        return torch.as_tensor(function(*flat), device=flat[0].device).reshape(batch + tail)
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """torch's default dtype for the duration of a call: geomstats makes its constants in it and does not mix dtypes."""
+    before = torch.get_default_dtype()
+    if before == dtype:
+        yield
+        return
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)

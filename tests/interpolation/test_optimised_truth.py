@@ -56,14 +56,19 @@ def test_nodes_stay_on_the_space_and_ends_are_kept():
         torch.testing.assert_close(points[:, 2], case.end, rtol=0, atol=0)
 
 
-def test_a_sphere_given_as_any_geomstats_space_gives_the_same():
+@pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
+def test_a_sphere_given_as_any_geomstats_space_gives_the_same(dtype):
     from manifoldflow._geomstats import GeomstatsHypersphere
 
     case = CASES["embedded hypersphere"]()
-    frame = torch.linalg.qr(torch.randn(10, 4)).Q
+    frame = torch.linalg.qr(torch.randn(10, 4, dtype=dtype)).Q
     foreign = CurveEnergy(decoder=lambda s: s @ frame.T, space=GeomstatsHypersphere(3))
-    path = optimise(foreign, case.start.float(), case.end.float())  # its checks are float32 under our default dtype
-    assert (path.solution.length / case.length - 1).abs().max() < 1e-3
+    start, end = (torch.nn.functional.normalize(v.to(dtype), dim=-1) for v in (case.start, case.end))
+    for starts in ("linear", "geodesic"):
+        path = optimise(foreign, start, end, starts=starts)
+        assert path.nodes.dtype == dtype
+        assert (path.solution.length / case.length - 1).abs().max() < 1e-3
+    assert torch.get_default_dtype() == torch.float32
 
 
 def _flow(dim: int, base: str) -> torch.nn.Module:
