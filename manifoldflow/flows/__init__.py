@@ -4,15 +4,20 @@ from .bases import BASES, make_base
 from .build import FlowDescription, build_flow
 from .flow import ManifoldFlow
 from .glow import Glow
+from .preprocess import PREPROCESSING, Centred, Logit, Preprocessed
 from .transform import FlowTransform, call_and_ladj
 from .zuko import ZukoTransform
 
 __all__ = [
     "BASES",
+    "PREPROCESSING",
+    "Centred",
     "FlowDescription",
     "FlowTransform",
     "Glow",
+    "Logit",
     "ManifoldFlow",
+    "Preprocessed",
     "ZukoTransform",
     "build_flow",
     "call_and_ladj",

@@ -6,6 +6,7 @@ from typing import Any
 from .bases import make_base
 from .flow import ManifoldFlow
 from .glow import Glow
+from .preprocess import PREPROCESSING, Logit, Preprocessed
 
 __all__ = ["FlowDescription", "build_flow"]
 
@@ -19,6 +20,7 @@ class FlowDescription:
         base: A name in `BASES`.
         base_parameter: The base's parameter, None for its default.
         levels, steps, hidden: Glow's L, K and hidden channels.
+        preprocess: "centred" (x - 1/2, the first thing that Glow does) or "logit" (before Glow).
     """
 
     shape: tuple[int, int, int]
@@ -27,6 +29,7 @@ class FlowDescription:
     levels: int = 2
     steps: int = 8
     hidden: int = 64
+    preprocess: str = "centred"
 
     @property
     def dim(self) -> int:
@@ -52,7 +55,10 @@ class FlowDescription:
             "levels": int,
             "steps": int,
             "hidden": int,
+            "preprocess": str,
         }
+        if isinstance(fields, dict):
+            fields = {"preprocess": "centred", **fields}  # absent from what version 0.1.0 wrote at first
         if not isinstance(fields, dict) or set(fields) != set(kinds):
             raise ValueError(f"flow description: expected the fields {sorted(kinds)}, got {fields!r:.200}")
         for name, kind in kinds.items():
@@ -65,7 +71,14 @@ class FlowDescription:
 
 
 def build_flow(description: FlowDescription) -> ManifoldFlow:
-    """A freshly initialised flow; torch's generator decides the rotations and the couplings."""
+    """A freshly initialised flow; torch's generator decides the rotations and the couplings.
+
+    Raises:
+        ValueError: The description asks for something that there is not, or that does not suit its shape.
+    """
+    if description.preprocess not in PREPROCESSING:
+        raise ValueError(f"preprocess: expected one of {', '.join(PREPROCESSING)}, got {description.preprocess!r}")
     chart, base, _ = make_base(description.base, description.dim, description.base_parameter)
-    transform = Glow(description.shape, levels=description.levels, steps=description.steps, hidden=description.hidden)
+    glow = Glow(description.shape, levels=description.levels, steps=description.steps, hidden=description.hidden)
+    transform = Preprocessed(Logit(), glow) if description.preprocess == "logit" else glow
     return ManifoldFlow(transform, chart, base)
