@@ -1,13 +1,17 @@
 """Pairs, distances between sets of images, profiles of paths against their base. Needs the extra `train`."""
 
 from .distances import FeatureSpace, SetDistance
+from .extractors import Extractor, inception_extractor
+from .motion import Motion, path_motion
 from .pairs import choose_pairs
 from .profile import Profile, base_statistic, path_profile
-from .protocol import BIN_TIMES, Row, covers_bins, evaluate_path, floor_row, sample_row
+from .protocol import BIN_TIMES, Row, covers_bins, evaluate_path, floor_row, interpolant_bpd, sample_row
 
 __all__ = [
     "BIN_TIMES",
+    "Extractor",
     "FeatureSpace",
+    "Motion",
     "Profile",
     "Row",
     "SetDistance",
@@ -16,6 +20,9 @@ __all__ = [
     "covers_bins",
     "evaluate_path",
     "floor_row",
+    "inception_extractor",
+    "interpolant_bpd",
+    "path_motion",
     "path_profile",
     "sample_row",
 ]

@@ -8,10 +8,14 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
+from ..data import ImageSet
+from .extractors import Extractor
+
 __all__ = ["FeatureSpace", "SetDistance"]
 
 _SUBSETS = 50
 _LARGEST_SUBSET = 1000
+_IMAGES_A_CHUNK = 500
 
 
 @dataclass(frozen=True)
@@ -47,29 +51,34 @@ class _AsTheyAre(nn.Module):
 class FeatureSpace:
     """Features of a network, in which sets of images are compared with one reference set.
 
+    Images are read in chunks, and only features are kept: 4 bytes times their width for each image.
+
     Args:
-        extractor: Images (N, c, h, w) in [0, 1] to features (N, `extractor.num_features`).
+        extractor: The network.
         reference: The real images of the comparison.
         seed: Decides the kernel distance's subsets.
     """
 
-    def __init__(self, extractor: nn.Module, reference: Tensor, *, seed: int = 0) -> None:
-        self.extractor, self.seed = extractor, seed
-        self.reference = self.features(reference)
+    def __init__(self, extractor: Extractor, reference: ImageSet, *, seed: int = 0) -> None:
+        self.extractor, self.levels, self.seed = extractor, reference.levels, seed
+        self.reference = self.features(reference.images)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """Features (N, num_features) of images (N, c, h, w)."""
-        return torch.cat([self.extractor(part) for part in images.split(1000)])
+        """Features (*batch, num_features) of images (*batch, c, h, w), uint8 with the reference's levels."""
+        flat = images.flatten(0, -4)
+        features = torch.empty(len(flat), self.extractor.num_features)
+        for part, out in zip(flat.split(_IMAGES_A_CHUNK), features.split(_IMAGES_A_CHUNK)):
+            out.copy_(self.extractor.function(part.float() / (self.levels - 1)))
+        return features.view(*images.shape[:-3], -1)
 
-    def distance(self, images: Tensor) -> SetDistance:
-        """Distances of `images` (N, c, h, w) in [0, 1] to the reference."""
-        features = self.features(images)
+    def distance(self, features: Tensor) -> SetDistance:
+        """Distances of images with these `features` (N, num_features) to the reference."""
         width = features.shape[1]
         frechet = FrechetInceptionDistance(feature=_AsTheyAre(width))
         size = min(_LARGEST_SUBSET, len(features) // 2, len(self.reference) // 2)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*save all extracted features.*")  # some hundred rows of 32
+            warnings.filterwarnings("ignore", ".*save all extracted features.*")  # they are in memory anyway
             kernel = KernelInceptionDistance(feature=_AsTheyAre(width), subsets=_SUBSETS, subset_size=size)
         for metric in (frechet, kernel):
             metric.update(self.reference, real=True)
@@ -77,4 +86,4 @@ class FeatureSpace:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)  # the kernel distance draws its subsets from the global generator
             mean, sd = kernel.compute()
-        return SetDistance(len(images), float(frechet.compute()), float(mean), float(sd))
+        return SetDistance(len(features), float(frechet.compute()), float(mean), float(sd))

@@ -6,15 +6,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..data import ImageSet, bits_per_dim
+from ..data import bits_per_dim
 from ..flows import ManifoldFlow
 from .distances import FeatureSpace
+from .motion import Motion
 from .profile import Profile
 
-__all__ = ["BIN_TIMES", "Row", "covers_bins", "evaluate_path", "floor_row", "sample_row"]
+__all__ = ["BIN_TIMES", "Row", "covers_bins", "evaluate_path", "floor_row", "interpolant_bpd", "sample_row"]
 
 BIN_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Centres of five equal time bins."""
+
+_POINTS_A_CHUNK = 500
 
 
 def covers_bins(times: Tensor) -> bool:
@@ -22,18 +25,32 @@ def covers_bins(times: Tensor) -> bool:
     return all(float((times - t).abs().min()) < 1e-3 for t in BIN_TIMES)
 
 
+def bin_columns(times: Tensor) -> list[int]:
+    """The columns of the bins' centres.
+
+    Raises:
+        ValueError: One of them is not among `times` (m,).
+    """
+    if not covers_bins(times):
+        raise ValueError(f"times: expected {BIN_TIMES} among them, got {times.tolist()}")
+    return [int((times - t).abs().argmin()) for t in BIN_TIMES]
+
+
 @dataclass(frozen=True)
 class Row:
-    """One row of the table: a path within a time bin, or over all of them.
+    """One row of the table: a path within a time bin, or over all of them; None where a figure does not apply.
 
     Args:
         base, path: What was interpolated how.
-        time: Centre of the time bin, "all", or "" for the floor.
+        time: Centre of the time bin, "all", or "" for the floor and samples.
         count: Images in the row.
-        bpd: Mean bits per dimension of the interpolants under their own flow; None for the floor.
+        bpd: Mean bits per dimension of the interpolants under their own flow.
         frechet, kernel, kernel_sd: As `SetDistance`.
-        z_score: Mean z-score of the base log-density; None for the floor.
-        typicality: Mean two-sided typicality under the base, 1/2 for draws from it; None for the floor.
+        z_score: Mean z-score of the base log-density.
+        typicality: Mean two-sided typicality under the base, 1/2 for draws from it.
+        ks: Kolmogorov-Smirnov distance of the log-density's law from that under the base; over all times, the mean of
+            the bins.
+        pixel_length, feature_length: Mean length of the whole path, over all times only.
     """
 
     base: str
@@ -44,37 +61,51 @@ class Row:
     frechet: float
     kernel: float
     kernel_sd: float
-    z_score: float | None
-    typicality: float | None
+    z_score: float | None = None
+    typicality: float | None = None
+    ks: float | None = None
+    pixel_length: float | None = None
+    feature_length: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values."""
         return asdict(self)
 
 
-def floor_row(space: FeatureSpace, real: ImageSet) -> Row:
-    """Real images against the reference: what perfect samples would reach, but no bound, since means can lie nearer."""
-    d = space.distance(real.images.float() / (real.levels - 1))
-    return Row("real images", "starts v. training", "", d.count, None, d.frechet, d.kernel, d.kernel_sd, None, None)
+def floor_row(space: FeatureSpace, real: Tensor) -> Row:
+    """Real images (N, c, h, w), uint8, against the reference: what perfect samples would reach.
+
+    No bound, since means of images can lie nearer.
+    """
+    d = space.distance(space.features(real))
+    return Row("real images", "starts v. training", "", d.count, None, d.frechet, d.kernel, d.kernel_sd)
 
 
-def sample_row(space: FeatureSpace, samples: Tensor, *, base: str, levels: int) -> Row:
+def sample_row(space: FeatureSpace, samples: Tensor, *, base: str) -> Row:
     """Draws of a model, (N, c, h, w) uint8, against the reference: what its interpolants compete with."""
-    d = space.distance(samples.float() / (levels - 1))
-    return Row(base, "samples", "", d.count, None, d.frechet, d.kernel, d.kernel_sd, None, None)
+    d = space.distance(space.features(samples))
+    return Row(base, "samples", "", d.count, None, d.frechet, d.kernel, d.kernel_sd)
 
 
 @torch.no_grad()
+def interpolant_bpd(flow: ManifoldFlow, points: Tensor, *, dim: int, levels: int) -> Tensor:
+    """Bits per dimension (*batch,) of decoded points s (*batch, n): of the point itself, not of a rounded image."""
+    parts = points.flatten(0, -2).split(_POINTS_A_CHUNK)
+    bpd = [bits_per_dim(flow.log_prob(flow.decode(part)), dim, levels) for part in parts]
+    return torch.cat(bpd).view(points.shape[:-1])
+
+
 def evaluate_path(
     flow: ManifoldFlow,
     space: FeatureSpace,
     points: Tensor,
-    images: Tensor,
+    features: Tensor,
     profile: Profile,
+    motion: Motion,
     *,
     base: str,
     path: str,
-    levels: int,
+    dim: int,
     seed: int,
 ) -> list[Row]:
     """A row for each time bin, and one over all times with one random bin a pair.
@@ -83,27 +114,26 @@ def evaluate_path(
         flow: Whose base the points belong to.
         space: Features and reference.
         points: Path points s, (pairs, m, n), at `profile.times`.
-        images: The decoded points as shown, (pairs, m, c, h, w), uint8.
-        profile: Of the same points.
+        features: Of the decoded images as shown, (pairs, m, width).
+        profile, motion: Of the same paths.
         base, path: For the table.
-        levels: Number of values a pixel can take.
+        dim: d = c h w.
         seed: Decides the bins of the row over all times.
     """
     pairs = len(points)
-    columns = [int((profile.times - t).abs().argmin()) for t in BIN_TIMES]
-    if not covers_bins(profile.times):
-        raise ValueError(f"times: expected {BIN_TIMES} among them, got {profile.times.tolist()}")
-    dim = images[0, 0].numel()
-    # The density of the decoded point itself, not of its rounded and dequantised image.
-    bpd = torch.stack([bits_per_dim(flow.log_prob(flow.decode(points[:, c])), dim, levels) for c in columns], dim=1)
-    shown = images[:, columns].float() / (levels - 1)
-    z, typical = profile.z_score[columns], profile.typicality[columns]
+    columns = bin_columns(profile.times)
+    bpd = interpolant_bpd(flow, points[:, columns], dim=dim, levels=space.levels)
+    shown = features[:, columns]
+    z, typical, ks = profile.z_score[columns], profile.typicality[columns], profile.ks[columns]
 
-    def row(time: str, pictures: Tensor, bpd: Tensor, z: Tensor, typical: Tensor) -> Row:
-        d = space.distance(pictures)
-        means = [float(value.mean()) for value in (bpd, z, typical)]
-        return Row(base, path, time, pairs, means[0], d.frechet, d.kernel, d.kernel_sd, means[1], means[2])
+    def row(time: str, features: Tensor, figures: list[Tensor], lengths: tuple[float, ...] = ()) -> Row:
+        d = space.distance(features)
+        bpd, z, typical, ks = (float(value.mean()) for value in figures)
+        return Row(base, path, time, pairs, bpd, d.frechet, d.kernel, d.kernel_sd, z, typical, ks, *lengths)
 
-    rows = [row(f"{t:g}", shown[:, i], bpd[:, i], z[i], typical[i]) for i, t in enumerate(BIN_TIMES)]
+    rows = [
+        row(f"{t:g}", shown[:, i], [value[..., i] for value in (bpd, z, typical, ks)]) for i, t in enumerate(BIN_TIMES)
+    ]
     pick = torch.randint(len(BIN_TIMES), (pairs,), generator=torch.Generator().manual_seed(seed))
-    return [*rows, row("all", shown[torch.arange(pairs), pick], bpd, z, typical)]
+    lengths = float(motion.pixel_length.mean()), float(motion.feature_length.mean())
+    return [*rows, row("all", shown[torch.arange(pairs), pick], [bpd, z, typical, ks], lengths)]

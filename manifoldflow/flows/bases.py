@@ -16,10 +16,14 @@ _LARGEST_CONCENTRATION = 1e8
 
 @dataclass(frozen=True)
 class BaseChoice:
-    """A named family of base distributions: `build(dim, parameter)` gives the chart and the base."""
+    """A named family of base distributions: `build(dim, parameter)` gives the chart and the base.
+
+    `symbol` is how tables write a value of the parameter.
+    """
 
     title: str
     parameter: str
+    symbol: str
     default: float
     build: Callable[[int, float], tuple[Chart, BaseDistribution]]
 
@@ -51,9 +55,9 @@ def _dirichlet(dim: int, concentration: float) -> tuple[Chart, BaseDistribution]
 
 
 BASES = {
-    "gaussian": BaseChoice("Gaussian", "standard deviation", 1.0, _gaussian),
-    "vmf": BaseChoice("von Mises-Fisher", "concentration over d", 1.0, _von_mises_fisher),
-    "dirichlet": BaseChoice("Dirichlet", "concentration of each coordinate", 2.0, _dirichlet),
+    "gaussian": BaseChoice("Gaussian", "standard deviation", "σ = {}", 1.0, _gaussian),
+    "vmf": BaseChoice("von Mises-Fisher", "concentration over d", "κ = {} d", 1.0, _von_mises_fisher),
+    "dirichlet": BaseChoice("Dirichlet", "concentration of each coordinate", "α = {}", 2.0, _dirichlet),
 }
 
 

@@ -6,7 +6,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["headline_rows", "print_table"]
+__all__ = ["extractor_text", "headline_rows", "print_table"]
 
 
 def headline_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
@@ -29,6 +29,14 @@ def number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
+def extractor_text(extractor: dict[str, Any]) -> str:
+    """Which features distances were measured in, and whether published scores compare with them."""
+    text = f"{extractor['features']} features of the {extractor['name']}"
+    if extractor["accuracy"] is not None:
+        text += f" (accuracy {extractor['accuracy']:.1%}); not comparable with Inception FID and KID"
+    return text
+
+
 def print_table(result: dict[str, Any], console: Console | None = None) -> None:
     """Print the headline rows of an evaluation."""
     name = result["data"]["name"]
@@ -37,8 +45,7 @@ def print_table(result: dict[str, Any], console: Console | None = None) -> None:
         padding=(0, 1, 0, 0),  # fits 80 columns
         title=f"Interpolation on {name}: {result['rows'][0]['count']} images in every row",
         caption=(
-            f"Fréchet and kernel distance in {result['classifier']['features']} features of a classifier trained "
-            f"on {name} (accuracy {result['classifier']['accuracy']:.1%}); not comparable with Inception FID and KID. "
+            f"Fréchet and kernel distance in {extractor_text(result['extractor'])}. "
             "z: base log-density halfway, in standard deviations from typical."
         ),
     )

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ..files import write_text
-from .console import headline_rows, number
+from .console import extractor_text, headline_rows, number
 from .findings import findings, introduction
 from .plots import distance_figure, profile_figure, strip_figure, training_figure
 from .strips import image_grid, strip
@@ -102,8 +102,9 @@ def write_report(
         samples=samples,
         pairs=pairs,
         steps=strips[0][2].shape[1],
+        extractor=extractor_text(result["extractor"]),
         settings=json.dumps(_settings(result), indent=2),
-        **{key: result[key] for key in ("data", "models", "rows", "classifier", "reference_images")},
+        **{key: result[key] for key in ("data", "models", "rows", "reference_images")},
     )
     write_text(Path(folder) / "report.html", page)
 

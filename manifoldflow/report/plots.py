@@ -77,7 +77,7 @@ def distance_figure(result: dict[str, Any]) -> Figure:
         }
         left.plot(times, [r["frechet"] for r in rows], **style)
         right.plot(times, [r["bpd"] for r in rows], **style)
-    left.set(xlabel="path time t", ylabel="Fréchet distance (classifier features)", xlim=(0, 1), ylim=(0, None))
+    left.set(xlabel="path time t", ylabel="Fréchet distance (features)", xlim=(0, 1), ylim=(0, None))
     right.set(xlabel="path time t", ylabel="bits per dimension (own flow)", xlim=(0, 1))
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)

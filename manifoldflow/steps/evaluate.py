@@ -1,7 +1,5 @@
 """Evaluate interpolations side by side: the same pairs, times and counts for all of them."""
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
@@ -9,56 +7,199 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data import ImageSet
 from ..errors import DataError
 from ..evaluation import (
     BIN_TIMES,
+    Extractor,
     FeatureSpace,
+    Motion,
     Profile,
+    Row,
     covers_bins,
     evaluate_path,
     floor_row,
+    path_motion,
     path_profile,
     sample_row,
 )
+from ..evaluation.motion import nearest_distance
 from ..files import new_folder, write_json, write_text
 from ..flows import BASES
 from ..training import train_classifier
-from .interpolate import Interpolation, pair_source, read_interpolations
+from .interpolate import StoredInterpolation, pair_source, read_interpolations
 from .record import relative_to, versions
+from .tables import rows_to_csv, rows_to_markdown
 from .train import TrainedRun, seeded_samples
 
-__all__ = ["evaluate_step", "rows_to_csv"]
+__all__ = ["classifier_extractor", "evaluate_step"]
 
 _SHOWN_PAIRS = 8
 _SHOWN_SAMPLES = 64
 
-
-def rows_to_csv(rows: list[dict[str, Any]]) -> str:
-    """The table as CSV with a header line; what does not apply is empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+_Read = tuple[TrainedRun, dict[str, Any], list[StoredInterpolation]]
 
 
-def _profile_json(profile: Profile) -> dict[str, Any]:
+def classifier_extractor(train: ImageSet, test: ImageSet, *, seed: int, folder: Path) -> Extractor:
+    """The features of a small classifier trained on `train`; not comparable with Inception's."""
+    with torch.enable_grad():
+        classifier, accuracy = train_classifier(train, test, seed=seed, folder=folder)
+    return Extractor(f"classifier trained on {train.name}", classifier, classifier.num_features, accuracy)
+
+
+@torch.no_grad()
+def evaluate_step(
+    folders: list[Path], out: Path, *, seed: int = 0, extractor: Extractor | None = None
+) -> dict[str, Any]:
+    """Evaluate what `interpolate_step` wrote; write evaluation.json, table.csv and table.md; return the first.
+
+    One method's paths are in memory at a time.
+
+    Args:
+        folders: Folders of interpolations of the same pairs of the same data, by different models.
+        out: New folder.
+        seed: Of the classifier, the subsets and the base's draws.
+        extractor: Gives the features of the distances; None trains a small classifier on the same training images,
+            whose distances are not comparable with Inception's.
+
+    Raises:
+        DataError: The interpolations are not comparable, too few, or damaged.
+    """
+    if not folders:
+        raise DataError("interpolations: expected at least one folder, got none")
+    read = [read_interpolations(Path(folder)) for folder in folders]
+    _check_comparable(read)
+    run, record, _ = read[0]
+    train, _, test = run.load_data()
+    real = pair_source(run, record["settings"]["data"])
+    starts = torch.tensor(record["pair_index"])[:, 0]
+    count = len(starts)
+    if count and int(starts.max()) >= len(real):
+        raise DataError(f"interpolations: {run.folder}: its pairs are of other data; interpolate again")
+    if count < 64:
+        raise DataError(
+            f"interpolations: distances need at least 64 pairs, got {count}; interpolate again with more --pairs"
+        )
+    pair_labels, pairs_from = record["pair_labels"][:_SHOWN_PAIRS], record["settings"]["data"]
+    record = {
+        "settings": {"interpolations": [relative_to(Path(f), out) for f in folders], "seed": seed},
+        "versions": versions(),
+    }
+    with new_folder(out, "evaluate", record) as folder:
+        extractor = extractor or classifier_extractor(train, test, seed=seed, folder=folder)
+        space = FeatureSpace(extractor, train, seed=seed)
+        rows = [floor_row(space, real.images[starts])]
+        profiles: list[dict[str, Any]] = []
+        models: list[dict[str, Any]] = []
+        arrays: dict[str, np.ndarray] = {}
+        for (run, _, stored), (base, name) in zip(read, _names([run for run, _, _ in read])):
+            samples = seeded_samples(run, count, seed)
+            rows.append(sample_row(space, samples, base=base))
+            arrays[f"samples/{name}"] = samples[:_SHOWN_SAMPLES].numpy()
+            models.append({"base": base, "name": name, **run.record})
+            for one in stored:
+                of_path, profile, images = _evaluate_one(run, space, train, one, base=base, seed=seed)
+                rows += of_path
+                profiles.append({"base": base, "path": one.title, **profile})
+                arrays[f"strips/{name}/{one.method}"] = images.numpy()
+        result = {
+            **record,
+            "data": {"name": test.name, "shape": list(test.shape), "levels": test.levels},
+            "extractor": {
+                "name": extractor.name,
+                "features": extractor.num_features,
+                "accuracy": extractor.accuracy,
+            },
+            "reference_images": len(train),
+            "nearest_training_of_real": _nearest(real.images[starts], train),
+            "pair_labels": pair_labels,
+            "pairs_from": pairs_from,
+            "models": models,
+            "profiles": profiles,
+            "rows": [row.to_json() for row in rows],
+        }
+        write_json(folder / "evaluation.json", result)
+        write_text(folder / "table.csv", rows_to_csv(result["rows"]))
+        write_text(folder / "table.md", rows_to_markdown(result["rows"]))
+        np.savez(folder / "images.npz", **arrays)  # type: ignore[arg-type]  # numpy types the keywords as bool
+    return result
+
+
+def _evaluate_one(
+    run: TrainedRun, space: FeatureSpace, train: ImageSet, stored: StoredInterpolation, *, base: str, seed: int
+) -> tuple[list[Row], dict[str, Any], Tensor]:
+    """The rows of one method, its profiles over time, and the images of the first pairs."""
+    one = stored.load()
+    features = space.features(one.images)
+    profile = path_profile(run.flow.base, one.points, one.times, seed=seed)
+    motion = path_motion(one.images, features, one.times, space=space, training=train.images)
+    rows = evaluate_path(
+        run.flow,
+        space,
+        one.points,
+        features,
+        profile,
+        motion,
+        base=base,
+        path=one.title,
+        dim=run.description.dim,
+        seed=seed,
+    )
+    return rows, _profile_json(profile, motion), one.images[:_SHOWN_PAIRS].clone()
+
+
+def _profile_json(profile: Profile, motion: Motion) -> dict[str, Any]:
+    shown = slice(_SHOWN_PAIRS)
     return {
         "statistic": profile.statistic,
         "times": profile.times.tolist(),
         "path_quantiles": profile.path.tolist(),
         "base_quantiles": profile.base.tolist(),
-        "z_score": profile.z_score.tolist(),
-        "typicality": profile.typicality.tolist(),
+        **{key: getattr(profile, key).tolist() for key in ("z_score", "typicality", "ks")},
+        **{
+            key: getattr(motion, key).tolist()
+            for key in (
+                "pixel_speed",
+                "feature_speed",
+                "nearer_end",
+                "nearest_training",
+                "nearest_training_features",
+            )
+        },
+        "shown_pairs": {
+            "statistic": profile.values[shown].tolist(),
+            "realism": profile.realism[shown].tolist(),
+            "typicality": (2 * torch.minimum(profile.realism, 1 - profile.realism))[shown].tolist(),
+        },
     }
 
 
-def _check_comparable(read: list[tuple[TrainedRun, dict[str, Any], list[Interpolation]]]) -> None:
-    first_run, first, interpolations = read[0]
-    bases = [run.description.base for run, _, _ in read]
-    if len(set(bases)) < len(bases):
-        raise DataError(f"interpolations: expected models with different bases, got {', '.join(bases)}")
-    if not covers_bins(interpolations[0].times):
+def _nearest(images: Tensor, train: ImageSet) -> float:
+    """Mean distance in pixels of real images to their nearest training image: what interpolants compare with."""
+    scale = train.levels - 1
+    return float(nearest_distance(images.flatten(1) / scale, train.images.flatten(1) / scale).mean())
+
+
+def _names(runs: list[TrainedRun]) -> list[tuple[str, str]]:
+    """For each run the title of its base and a short name, with the parameter where several have the same base."""
+    bases = [run.description.base for run in runs]
+    names = []
+    for run, base in zip(runs, bases):
+        choice = BASES[base]
+        parameter = choice.default if run.description.base_parameter is None else run.description.base_parameter
+        if bases.count(base) == 1:
+            names.append((choice.title, base))
+        else:
+            names.append((f"{choice.title} ({choice.symbol.format(f'{parameter:g}')})", f"{base}-{parameter:g}"))
+    return names
+
+
+def _check_comparable(read: list[_Read]) -> None:
+    first_run, first, _ = read[0]
+    names = [name for _, name in _names([run for run, _, _ in read])]
+    if len(set(names)) < len(names):
+        raise DataError(f"interpolations: expected models with different bases, got {', '.join(names)}")
+    if not covers_bins(torch.linspace(0, 1, first["settings"]["steps"])):
         raise DataError(
             f"interpolations: expected the times {', '.join(map(str, BIN_TIMES))} among those of the paths, "
             f"got {first['settings']['steps']} steps; interpolate again with --steps 11, or any 10 k + 1"
@@ -76,88 +217,3 @@ def _check_comparable(read: list[tuple[TrainedRun, dict[str, Any], list[Interpol
                 f"interpolations: {run.folder} and {first_run.folder} differ in data, pairs or times; "
                 "interpolate all of them with the same --data, --pairs, --steps and --seed"
             )
-
-
-@torch.no_grad()
-def evaluate_step(folders: list[Path], out: Path, *, seed: int = 0) -> dict[str, Any]:
-    """Evaluate what `interpolate_step` wrote; write table.csv and evaluation.json; return the latter.
-
-    A small classifier, trained here on the same training images, gives the features of the
-    distances; they are not comparable with Inception's.
-
-    Args:
-        folders: Folders of interpolations of the same pairs of the same data, by different models.
-        out: New folder.
-        seed: Of the classifier, the subsets and the base's draws.
-
-    Raises:
-        DataError: The interpolations are not comparable, too few, or damaged.
-    """
-    if not folders:
-        raise DataError("interpolations: expected at least one folder, got none")
-    read = [read_interpolations(Path(folder)) for folder in folders]
-    _check_comparable(read)
-    run, record, _ = read[0]
-    train, _, test = run.load_data()
-    real = pair_source(run, record["settings"]["data"])
-    starts = torch.tensor(record["pair_index"])[:, 0]
-    count = len(starts)
-    if count and int(starts.max()) >= len(real):
-        raise DataError(f"interpolations: {read[0][0].folder}: its pairs are of other data; interpolate again")
-    if count < 64:
-        raise DataError(
-            f"interpolations: distances need at least 64 pairs, got {count}; interpolate again with more --pairs"
-        )
-    pair_labels, pairs_from = record["pair_labels"][:_SHOWN_PAIRS], record["settings"]["data"]
-    record = {
-        "settings": {"interpolations": [relative_to(Path(f), out) for f in folders], "seed": seed},
-        "versions": versions(),
-    }
-    with new_folder(out, "evaluate", record) as folder:
-        with torch.enable_grad():
-            classifier, accuracy = train_classifier(train, test, seed=seed, folder=folder)
-        space = FeatureSpace(classifier, train.images.float() / (train.levels - 1), seed=seed)
-        rows = [floor_row(space, real.select(starts))]
-        profiles: list[dict[str, Any]] = []
-        models: list[dict[str, Any]] = []
-        arrays: dict[str, np.ndarray] = {}
-        for run, _, interpolations in read:
-            base = BASES[run.description.base].title
-            samples = seeded_samples(run, count, seed)
-            rows.append(sample_row(space, samples, base=base, levels=run.levels))
-            arrays[f"samples/{run.description.base}"] = samples[:_SHOWN_SAMPLES].numpy()
-            models.append({"base": base, "name": run.description.base, **run.record})
-            for one in interpolations:
-                profile = path_profile(run.flow.base, one.points, one.times, seed=seed)
-                rows += evaluate_path(
-                    run.flow,
-                    space,
-                    one.points,
-                    one.images,
-                    profile,
-                    base=base,
-                    path=one.title,
-                    levels=run.levels,
-                    seed=seed,
-                )
-                profiles.append({"base": base, "path": one.title, **_profile_json(profile)})
-                arrays[f"strips/{run.description.base}/{one.method}"] = _shown(one.images)
-        result = {
-            **record,
-            "data": {"name": test.name, "shape": list(test.shape), "levels": test.levels},
-            "classifier": {"features": space.reference.shape[1], "accuracy": accuracy},
-            "reference_images": len(train),
-            "pair_labels": pair_labels,
-            "pairs_from": pairs_from,
-            "models": models,
-            "profiles": profiles,
-            "rows": [row.to_json() for row in rows],
-        }
-        write_json(folder / "evaluation.json", result)
-        write_text(folder / "table.csv", rows_to_csv(result["rows"]))
-        np.savez(folder / "images.npz", **arrays)  # type: ignore[arg-type]  # numpy types the keywords as bool
-    return result
-
-
-def _shown(images: Tensor) -> np.ndarray:
-    return images[:_SHOWN_PAIRS].numpy()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -17,7 +18,14 @@ from .pictures import save_animation, save_grid, save_sheet, save_strips
 from .record import read_record, relative_to, versions
 from .train import DataChoice, TrainedRun, load_run
 
-__all__ = ["DEMO_METHODS", "Interpolation", "interpolate_step", "pair_source", "read_interpolations"]
+__all__ = [
+    "DEMO_METHODS",
+    "Interpolation",
+    "StoredInterpolation",
+    "interpolate_step",
+    "pair_source",
+    "read_interpolations",
+]
 
 DEMO_METHODS: dict[str, tuple[str, ...]] = {
     "gaussian": ("linear", "norm-corrected", "slerp", "matched"),
@@ -186,7 +194,43 @@ def interpolate_step(
     return {"command": "interpolate", **record}
 
 
-def read_interpolations(folder: Path) -> tuple[TrainedRun, dict[str, Any], list[Interpolation]]:
+@dataclass(frozen=True)
+class StoredInterpolation:
+    """The interpolants of one method on disk, read when they are wanted: those of many pairs fill the memory.
+
+    Args:
+        base, method, title: As `Interpolation`.
+        path: The .npz file.
+        pairs, steps: What it should hold.
+    """
+
+    base: str
+    method: str
+    title: str
+    path: Path
+    pairs: int
+    steps: int
+
+    def load(self) -> Interpolation:
+        """Read the file.
+
+        Raises:
+            DataError: It is missing, damaged or of other pairs.
+        """
+        with damaged(self.path):
+            content = read_npz(self.path)
+            arrays = {key: torch.from_numpy(content[key]) for key in ("times", "points", "images")}
+        shape = (self.pairs, self.steps)
+        if arrays["points"].shape[:2] != shape or arrays["images"].shape[:2] != shape:
+            raise DataError(
+                f"{self.path}: expected {self.pairs} pairs at {self.steps} times; run 'manifoldflow interpolate' again"
+            )
+        if arrays["times"].shape != shape[1:]:
+            raise DataError(f"{self.path}: expected {self.steps} times, got {tuple(arrays['times'].shape)}")
+        return Interpolation(self.base, self.method, self.title, **arrays)
+
+
+def read_interpolations(folder: Path) -> tuple[TrainedRun, dict[str, Any], list[StoredInterpolation]]:
     """The run, the record and the interpolants that `interpolate_step` wrote.
 
     Raises:
@@ -197,23 +241,19 @@ def read_interpolations(folder: Path) -> tuple[TrainedRun, dict[str, Any], list[
     with damaged(folder / MARKER):
         settings, base = record["settings"], record["base"]
         run = load_run(folder / settings["model"])
-        titles = {name: _TITLES.get((base, name), name) for name in settings["methods"]}
-        pairs = len(record["pair_index"])
-        shape = (pairs, int(settings["steps"]))
-        if base != run.description.base or pairs != len(record["pair_labels"]) or not titles:
+        names = list(settings["methods"])
+        pairs, steps = len(record["pair_index"]), int(settings["steps"])
+        if base != run.description.base or pairs != len(record["pair_labels"]) or not names:
             raise ValueError("base, pairs or methods do not agree with the model")
         if any(type(i) is not int or i < 0 for pair in record["pair_index"] for i in pair):
             raise ValueError("pair_index holds something else than indices")
-    return run, record, [_read_one(folder, base, name, title, shape) for name, title in titles.items()]
-
-
-def _read_one(folder: Path, base: str, name: str, title: str, shape: tuple[int, int]) -> Interpolation:
-    if not METHODS.get(name):
-        raise DataError(f"{folder / MARKER}: unknown method {name!r:.100}")
-    path = folder / f"{name}.npz"
-    with damaged(path):
-        content = read_npz(path)
-        arrays = {key: torch.from_numpy(content[key]) for key in ("times", "points", "images")}
-    if arrays["points"].shape[:2] != shape or arrays["images"].shape[:2] != shape or len(arrays["times"]) != shape[1]:
-        raise DataError(f"{path}: expected {shape[0]} pairs at {shape[1]} times; run 'manifoldflow interpolate' again")
-    return Interpolation(base, name, title, **arrays)
+    stored = []
+    for name in names:
+        if not METHODS.get(name):
+            raise DataError(f"{folder / MARKER}: unknown method {name!r:.100}")
+        title = _TITLES.get((base, name), name)
+        path = folder / f"{name}.npz"
+        if not is_zipfile(path):  # the directory of a zip file stands at its end, so a truncated one has none
+            raise DataError(f"{path}: missing or damaged; run 'manifoldflow interpolate' again")
+        stored.append(StoredInterpolation(base, name, title, path, pairs, steps))
+    return run, record, stored

@@ -7,8 +7,8 @@ from typing import Any
 from ..errors import DataError
 from ..files import damaged, new_folder, read_json, read_npz, write_json, write_text
 from ..report import write_report
-from .evaluate import rows_to_csv
 from .record import read_record, versions
+from .tables import rows_to_csv
 
 __all__ = ["report_step"]
 

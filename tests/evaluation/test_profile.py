@@ -37,3 +37,24 @@ def test_gaussian_linear_midpoint_is_as_far_as_theory_says():
     profile = path_profile(base, points, TIMES, seed=0)
     assert float(profile.z_score[2]) == pytest.approx((d / 8) ** 0.5, rel=0.05)
     assert float(profile.path[1, 2]) == pytest.approx((d / 2) ** 0.5, rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "vmf", "dirichlet"])
+def test_kolmogorov_smirnov_distance_tells_draws_from_straight_lines(name):
+    """The distance of draws is within its 1 % point, 1.63 / sqrt(pairs); the middle's is near 1."""
+    _, base, _ = make_base(name, 200)
+    start, end = base.sample((400,)), base.sample((400,))
+    profile = path_profile(base, build_path(start, end, method="matched", base=base)(TIMES), TIMES, seed=0)
+    assert float(profile.ks.max()) < 1.63 / 400**0.5
+    straight = path_profile(base, build_path(start, end, method="geodesic", base=base)(TIMES), TIMES, seed=0)
+    assert float(straight.ks[2]) > 0.8
+    torch.testing.assert_close(straight.ks[0], profile.ks[0])
+
+
+def test_realism_is_the_share_of_draws_that_are_less_dense():
+    _, base, _ = make_base("gaussian", 50)
+    draws, points = base.sample((4000,)), base.sample((6, 2))
+    profile = path_profile(base, points, torch.tensor([0.0, 1.0]), seed=0)
+    share = (base.log_prob(draws)[:, None, None] < base.log_prob(points)).double().mean(0)
+    assert float((profile.realism - share).abs().max()) < 0.03
+    assert profile.values.shape == (6, 2)

@@ -23,7 +23,7 @@ def row(base, path, time="all", **values):
 
 RESULT = {
     "data": {"name": "digits"},
-    "classifier": {"features": 32, "accuracy": 0.99},
+    "extractor": {"name": "classifier trained on digits", "features": 32, "accuracy": 0.99},
     "models": [
         {"base": "von Mises-Fisher", "result": {"test_bpd": 2.2, "test_bpd_standard_error": 0.01}},
         {"base": "Dirichlet", "result": {"test_bpd": 2.4, "test_bpd_standard_error": 0.01}},

@@ -275,7 +275,7 @@ def test_damaged_evaluations_are_refused(demo, tmp_path, keys):
 def test_the_same_model_or_method_twice_and_times_off_the_bins_are_refused(demo, tmp_path):
     out, _ = demo
     paths = out / "interpolations" / "vmf"
-    with pytest.raises(DataError, match="expected models with different bases, got vmf, vmf"):
+    with pytest.raises(DataError, match="expected models with different bases, got vmf-1, vmf-1"):
         evaluate_step([paths, paths], tmp_path / "x")
     with pytest.raises(DataError, match="expected different methods"):
         interpolate_step(out / "models" / "gaussian", tmp_path / "x", methods=["norm_corrected", "norm-corrected"])
@@ -292,7 +292,7 @@ def test_labels_with_gaps_and_negative_labels(tmp_path):
     options = {"base": "gaussian", "levels": 1, "steps": 1, "hidden": 4, "settings": settings, "progress": False}
     train_step(DataChoice(str(tmp_path / "own.npz"), test=0.5), tmp_path / "model", **options)
     interpolate_step(tmp_path / "model", tmp_path / "paths", methods=["linear"], pairs=64)
-    assert 0 <= evaluate_step([tmp_path / "paths"], tmp_path / "table")["classifier"]["accuracy"] <= 1
+    assert 0 <= evaluate_step([tmp_path / "paths"], tmp_path / "table")["extractor"]["accuracy"] <= 1
     report_step(tmp_path / "table", tmp_path / "page")
     page = (tmp_path / "page" / "report.html").read_text()
     assert "A flow with the base Gaussian" in page
