@@ -1,6 +1,6 @@
 """`manifoldflow evaluate`."""
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from .options import Out, Quiet, Seed, say, show
 __all__ = ["ExtractorName", "Features", "Weights", "chosen_extractor", "evaluate"]
 
 
-class ExtractorName(str, Enum):
+class ExtractorName(StrEnum):
     """Networks whose features images are compared in."""
 
     classifier = "classifier"
