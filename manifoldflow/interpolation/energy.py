@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .._geomstats import Manifold
+from ..manifolds import is_eager
 from .conformal import Conformal, realism_cost
 from .decoding import isometric
 from .domain import domain_of
@@ -90,7 +91,11 @@ class CurveEnergy:
         return self.inner_segments(self.domain.enter(nodes))
 
     def inner_segments(self, nodes: Tensor) -> Segments:
-        """The same for nodes in the coordinates of `domain`."""
+        """The same for nodes in the coordinates of `domain`; NaN for a curve with a node that is not finite."""
+        broken = ~nodes.isfinite().all(-1).all(-1, keepdim=True)
+        if is_eager() and bool(broken.any()):  # a decoder may refuse a whole batch for one such row
+            found = self.inner_segments(torch.where(broken[..., None], nodes[..., :1, :], nodes))
+            return Segments(found.cost, torch.where(broken, torch.nan, found.squared))
         squared = self._squared(nodes)
         if self.conformal is None:
             return Segments(torch.ones_like(squared), squared)

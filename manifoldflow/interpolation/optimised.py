@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Literal, Protocol
 
 import torch
@@ -120,12 +119,19 @@ def optimise(
     with _bar(len(first) * len(several) * (coarse + 1), show=progress) as finished:
         for low in range(0, len(first), size):
             rows = slice(low, low + size)
-            found = []
-            for one in several:
-                nodes = _starting_nodes(one, energy, first, last, rows, segments)
-                found.append(_refined(solver, energy, nodes, 0 if interrupted else coarse, finished, interrupted))
-                interrupted = interrupted or _was_interrupted(found[-1])
-            parts.append(found[0] if len(found) == 1 else Solution.best(found))
+            found: list[Solution] = []
+            for one in several if not interrupted else ():
+                try:
+                    nodes = _starting_nodes(one, energy, first, last, rows, segments)
+                    found.append(_refined(solver, energy, nodes, coarse, finished))
+                    interrupted = _was_interrupted(found[-1])
+                except KeyboardInterrupt:  # outside the solver, as in the search of a graph
+                    interrupted = True
+                if interrupted:
+                    break
+            if not found:
+                found.append(_untried(energy, _starting_nodes("linear", energy, first, last, rows, segments)))
+            parts.append(found[0] if len(several) == 1 else Solution.best(found))
     return OptimisedPath(energy, start, end, Solution.join(parts))
 
 
@@ -192,12 +198,7 @@ def _on(domain: Domain, nodes: Tensor, first: Tensor, last: Tensor) -> Tensor:
 
 
 def _refined(
-    solver: Solver,
-    energy: CurveEnergy,
-    nodes: Tensor,
-    coarse: int,
-    finished: Callable[[int], None] | None,
-    interrupted: bool,
+    solver: Solver, energy: CurveEnergy, nodes: Tensor, coarse: int, finished: Callable[[int], None] | None
 ) -> Solution:
     """Solve with few segments first, then with twice as many from there, up to those of `nodes`."""
     segments = nodes.shape[1] - 1
@@ -210,15 +211,18 @@ def _refined(
         usable = (solution.status != Status.NOT_FINITE)[:, None, None]
         fine = resampled(domain.enter(solution.nodes), segments)
         began = torch.where(usable, _on(domain, fine, first, last), nodes)
-        interrupted = _was_interrupted(solution)
-        if interrupted:
-            break
-    if not interrupted:
-        return solver.minimise(energy, began, finished=finished)
-    # What is done is kept: one evaluation, no steps.
-    kept = SobolevDescent(max_iterations=1).minimise(energy, began)
-    status = torch.where(kept.status == Status.ITERATION_LIMIT, Status.INTERRUPTED, kept.status)
-    return replace(kept, status=status)
+        if _was_interrupted(solution):
+            return _untried(energy, began)
+    return solver.minimise(energy, began, finished=finished)
+
+
+def _untried(energy: CurveEnergy, nodes: Tensor) -> Solution:
+    """What is there after an interruption, evaluated once."""
+    with torch.no_grad():
+        segments = energy.inner_segments(nodes)
+    status = torch.where(segments.energy.isfinite(), int(Status.INTERRUPTED), int(Status.NOT_FINITE))
+    ones = torch.ones_like(status)
+    return Solution(energy.domain.leave(nodes), segments.energy, segments.length, ones, status)
 
 
 def _was_interrupted(solution: Solution) -> bool:

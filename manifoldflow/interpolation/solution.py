@@ -1,6 +1,6 @@
 """What a solver returns: curves with their energies, why each one stopped, and the way there."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import torch
@@ -32,15 +32,19 @@ class Status(IntEnum):
 
 @dataclass(frozen=True)
 class Trace:
-    """Energies over the iterations.
+    """Energies of pairs that were solved at once, over the iterations (with `coarse`, of the finest level).
 
     Attributes:
         seconds: Seconds since the start at which each column was reached, `(steps,)`.
         energy: Energies `(pairs, steps)`; a pair that has stopped keeps its last one.
+        first: Number of the pair in the first row.
+        start: Number of the start that they began with.
     """
 
     seconds: Tensor
     energy: Tensor
+    first: int = 0
+    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,8 @@ class Solution:
         length: Riemannian lengths `(pairs,)` under the same metric.
         iterations: Evaluations of the energy that each pair took, `(pairs,)`.
         status: `Status` codes, `(pairs,)`.
-        traces: One `Trace` for every batch that was solved at once (see `chunk`), in order.
-        start: Which start each pair's best curve came from, `(pairs,)`.
+        traces: One `Trace` for every batch that was solved at once (see `chunk`) from every start; see also `trace`.
+        start: Which of several starts each pair's best curve came from, `(pairs,)`; None for one.
     """
 
     nodes: Tensor
@@ -79,6 +83,14 @@ class Solution:
         """Why each pair stopped, in words."""
         return [Status(code).reason for code in self.status.tolist()]
 
+    def trace(self, pair: int) -> tuple[Tensor, Tensor]:
+        """Seconds and energies `(steps,)` of one pair on the way to its curve; empty if it was never tried."""
+        start = 0 if self.start is None else int(self.start[pair])
+        for trace in self.traces:
+            if trace.start == start and 0 <= pair - trace.first < len(trace.energy):
+                return trace.seconds, trace.energy[pair - trace.first]
+        return self.energy.new_zeros(0, dtype=torch.float64), self.energy.new_zeros(0)
+
     @staticmethod
     def join(parts: "list[Solution]") -> "Solution":
         """Solutions of consecutive batches as one."""
@@ -87,9 +99,13 @@ class Solution:
             for name in ("nodes", "energy", "length", "iterations", "status")
         }
         starts = [part.start for part in parts if part.start is not None]
+        sizes = [len(part.energy) for part in parts]
+        firsts = [sum(sizes[:i]) for i in range(len(parts))]
         return Solution(
             **tensors,
-            traces=tuple(trace for part in parts for trace in part.traces),
+            traces=tuple(
+                replace(trace, first=first + trace.first) for first, part in zip(firsts, parts) for trace in part.traces
+            ),
             start=torch.cat(starts) if len(starts) == len(parts) else None,
         )
 
@@ -109,6 +125,6 @@ class Solution:
             length=pick("length"),
             iterations=torch.stack([c.iterations for c in candidates]).sum(0),
             status=pick("status"),
-            traces=tuple(trace for c in candidates for trace in c.traces),
+            traces=tuple(replace(trace, start=i) for i, c in enumerate(candidates) for trace in c.traces),
             start=choice,
         )

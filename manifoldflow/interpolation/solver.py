@@ -28,22 +28,20 @@ class Monitor:
         self.stopped = 0
         self.pairs = pairs
         self.finished = finished
-        self.seconds: list[float] = []
-        self.energies: list[Tensor] = []
+        self.steps: list[tuple[float, Tensor]] = []
 
     def record(self, energy: Tensor, stopped: int) -> None:
         """Append the energies `(pairs,)` reached by now, of which `stopped` are final."""
-        self.seconds.append(time.perf_counter() - self.began)
-        self.energies.append(energy.clone())
+        self.steps.append((time.perf_counter() - self.began, energy.clone()))
         if self.finished is not None and stopped > self.stopped:
             self.finished(stopped - self.stopped)
         self.stopped = stopped
 
     def trace(self) -> Trace:
         """What was recorded."""
-        seconds = torch.tensor(self.seconds, dtype=torch.float64)
-        energy = torch.stack(self.energies, 1) if self.energies else torch.zeros(self.pairs, 0)
-        return Trace(seconds, energy)
+        seconds = torch.tensor([seconds for seconds, _ in self.steps], dtype=torch.float64)
+        energies = [energy for _, energy in self.steps]
+        return Trace(seconds, torch.stack(energies, 1) if energies else torch.zeros(self.pairs, 0))
 
 
 @dataclass
@@ -127,11 +125,14 @@ class SobolevDescent:
         """
         monitor = Monitor(len(nodes), finished)
         run = _Run(self, energy, nodes, monitor)
+        state = vars(run).copy()
         try:
             while len(run.rows):
                 run.iterate()
+                state = vars(run).copy()  # an interrupt may come between two assignments of the next one
         except KeyboardInterrupt:
-            run.finish(run.rows >= 0, Status.INTERRUPTED)
+            vars(run).update(state)
+            run.note(run.rows >= 0, torch.full_like(run.rows, Status.INTERRUPTED))
         return run.solution(monitor.trace())
 
 
@@ -223,16 +224,20 @@ class _Run:
             done = done | stalled
         if not bool(done.any()):
             return
-        gone = self.rows[done]
-        self.all_nodes[gone] = self.nodes[done]
-        self.all_energy[gone] = self.at.energy[done]
-        self.all_status[gone] = codes[done]
-        self.all_iterations[gone] = self.iteration
+        self.note(done, codes)
         stay = ~done
         self.rows, self.nodes, self.at = self.rows[stay], self.nodes[stay], self.at.rows(stay)
         self.direction, self.slope, self.step = self.direction[stay], self.slope[stay], self.step[stay]
         self.idle = self.idle[stay]
         self.memory.keep(stay)
+
+    def note(self, done: Tensor, codes: Tensor) -> None:
+        """Write down where the pairs in `done` are, and why they ended."""
+        gone = self.rows[done]
+        self.all_nodes[gone] = self.nodes[done]
+        self.all_energy[gone] = self.at.energy[done]
+        self.all_status[gone] = codes[done]
+        self.all_iterations[gone] = self.iteration
 
     def solution(self, trace: Trace) -> Solution:
         """The curves, back in the coordinates of the space."""

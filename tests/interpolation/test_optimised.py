@@ -186,6 +186,21 @@ def test_a_decoder_that_fails_for_some_rows_fails_those_pairs_only(solver):
     assert (solution.status[others] != Status.NOT_FINITE).all()
 
 
+def test_nodes_that_are_not_finite_do_not_reach_a_decoder_that_refuses_them():
+    """As `ManifoldFlow.encode` does, for the whole batch."""
+
+    def decoder(z: Tensor) -> Tensor:
+        assert z.isfinite().all()
+        return z
+
+    _, start, end = problem()
+    nodes = Linear(start, end)(torch.linspace(0, 1, 9)).clone()
+    nodes[2, 4] = torch.nan
+    solution = optimise(CurveEnergy(decoder=decoder), start, end, starts=nodes).solution
+    assert (solution.status == Status.NOT_FINITE).tolist() == [False, False, True, False, False, False]
+    assert solution.converged.sum() == 5
+
+
 def test_iteration_limit_is_reported():
     energy, start, end = problem()
     solution = optimise(energy, start, end, solver=SobolevDescent(max_iterations=3)).solution
@@ -213,6 +228,69 @@ def test_an_interrupt_keeps_what_is_done(coarse):
     straight = energy(Linear(start, end)(torch.linspace(0, 1, 51)))
     assert (solution.energy[:3] < straight[:3]).all()
     assert (solution.energy <= straight * (1 + 1e-5)).all()
+
+
+@pytest.mark.parametrize("where", ["search", "first evaluation"])
+def test_an_interrupt_outside_the_solver_keeps_the_chunks_that_are_done(where):
+    energy, start, end = problem()
+    done = optimise(energy, start[:3], end[:3]).solution
+    calls = 0
+
+    def search(a: Tensor, b: Tensor, segments: int) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if where == "search" and calls == 2:
+            raise KeyboardInterrupt
+        return Linear(a, b)(torch.linspace(0, 1, segments + 1))
+
+    value, armed = energy.conformal.value, where == "first evaluation"
+
+    def interrupted(z: Tensor) -> Tensor:
+        nonlocal armed
+        if armed and calls == 2:
+            armed = False
+            raise KeyboardInterrupt
+        return value(z)
+
+    path = optimise(realism_energy(interrupted, rule="ends"), start, end, starts=[search, "linear"], chunk=3)
+    solution = path.solution
+    torch.testing.assert_close(solution.energy[:3], done.energy, rtol=1e-3, atol=0)
+    assert (solution.status[:3] == Status.CONVERGED).all()
+    assert (solution.status[3:] == Status.INTERRUPTED).all()
+    torch.testing.assert_close(path.nodes[3:], Linear(start, end)(torch.linspace(0, 1, 51))[3:])
+    torch.testing.assert_close(solution.energy[3:], energy(path.nodes[3:]))
+    assert [len(solution.trace(i)[0]) > 0 for i in range(6)] == [True] * 3 + [False] * 3
+
+
+def test_an_interrupt_between_two_assignments_leaves_a_consistent_state(monkeypatch):
+    from manifoldflow.interpolation import solver
+
+    energy, start, end = problem()
+    calls = 0
+
+    class Interrupted(solver.Memory):
+        def keep(self, rows: Tensor) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                raise KeyboardInterrupt
+            super().keep(rows)
+
+    monkeypatch.setattr(solver, "Memory", Interrupted)
+    solution = optimise(energy, start, end).solution
+    assert (solution.status == Status.INTERRUPTED).any()
+    torch.testing.assert_close(solution.energy, energy(solution.nodes))
+
+
+def test_every_pair_has_its_trace():
+    energy, start, end = problem(5)
+    graph = GraphStart(energy, semicircle(4).sample((200,)))
+    solution = optimise(energy, start, end, starts=["linear", graph], chunk=2).solution
+    for pair in range(5):
+        seconds, energies = solution.trace(pair)
+        assert len(seconds) == len(energies) > 1
+        assert (seconds.diff() >= 0).all()
+        torch.testing.assert_close(energies[-1], solution.energy[pair])
 
 
 def test_progress_bar_counts_the_pairs(capsys):
