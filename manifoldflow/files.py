@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from . import unpacking
 from .errors import DataError
 
 __all__ = [
     "MARKER",
     "atomic_path",
     "damaged",
+    "growing_folder",
     "new_folder",
     "read_json",
     "read_npz",
@@ -35,12 +37,10 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an .npz file; nothing in it is unpickled.
 
     Raises:
-        DataError: The file is missing, damaged, or holds pickled objects.
+        DataError: The file is missing, damaged, holds pickled objects, or would unpack to far more than it is.
     """
     try:
-        # numpy leaves a file that it opened itself open when the content is damaged.
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
+        return unpacking.read_npz(Path(path))
     except Exception as error:  # numpy raises whatever the zip and npy parsers meet
         raise DataError(f"{path}: missing or damaged ({error})") from error
 
@@ -182,6 +182,30 @@ def new_folder(out: Path, command: str, description: dict[str, Any]) -> Iterator
         _finish(made[0], out, command, description)
     finally:
         _remove(made)
+
+
+def growing_folder(out: Path, command: str, settings: dict[str, Any]) -> Path:
+    """A folder that a command fills over several runs with the same settings; made and marked if it is new.
+
+    Raises:
+        DataError: It holds something else, was begun with other settings (they are named), or cannot be written.
+    """
+    out = Path(out)
+    marker = out / MARKER
+    if marker.is_file() and isinstance(record := read_json(marker), dict) and record.get("command") == command:
+        before = record.get("settings")
+        if before != settings:
+            known = before if isinstance(before, dict) else {}
+            differing = sorted(key for key in {*known, *settings} if known.get(key) != settings.get(key))
+            raise DataError(
+                f"--out: {out} was begun with other settings ({', '.join(differing)}); give the same, or another folder"
+            )
+        return out
+    _check_replaceable(out, command)
+    if not out.is_dir():
+        _make(out, out)
+    write_json(marker, {"command": command, "entries": [], "settings": settings})
+    return out
 
 
 def unfinished(out: Path) -> Path:

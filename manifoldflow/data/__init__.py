@@ -1,10 +1,13 @@
-"""Image data: readers, splits, dequantisation and bits per dimension."""
+"""Data: readers of images and of places on the Earth, splits, dequantisation and bits per dimension."""
 
 from .arrays import images_from_array, read_numpy
+from .celeba import read_celeba
+from .cifar import read_cifar10
 from .dequantise import bits_per_dim, dequantise, hashed_uniform, quantise
 from .folder import read_image_folder
 from .idx import read_idx, read_idx_folder
-from .images import ImageSet, split
+from .images import ImageSet, reduce_bits, split, split_published
+from .lat_long import from_lat_long, read_lat_long, to_lat_long
 from .load import DATA_SETS, load_images
 
 __all__ = [
@@ -12,13 +15,20 @@ __all__ = [
     "ImageSet",
     "bits_per_dim",
     "dequantise",
+    "from_lat_long",
     "hashed_uniform",
     "images_from_array",
     "load_images",
     "quantise",
+    "read_celeba",
+    "read_cifar10",
     "read_idx",
     "read_idx_folder",
     "read_image_folder",
+    "read_lat_long",
     "read_numpy",
+    "reduce_bits",
     "split",
+    "split_published",
+    "to_lat_long",
 ]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
+from ..unpacking import read_npy, read_npz
 from .images import ImageSet
 
 __all__ = ["images_from_array", "read_numpy"]
@@ -38,16 +39,14 @@ def read_numpy(path: Path, levels: int = 256) -> ImageSet:
     """An .npy or .npz file; nothing in it is unpickled.
 
     Raises:
-        DataError: The file is missing, damaged, holds pickled objects or lacks the array `images`.
+        DataError: The file is missing, damaged, not what its name says, holds pickled objects or lacks the
+            array `images`, or would unpack to far more than it is.
     """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
-        # numpy leaves a file that it opened itself open when the content is damaged.
-        with path.open("rb") as file:
-            content = np.load(file, allow_pickle=False)
-            arrays = {"images": content} if isinstance(content, np.ndarray) else dict(content)
+        arrays = read_npz(path) if path.suffix == ".npz" else {"images": read_npy(path)}
     except Exception as error:  # numpy raises whatever the zip and npy parsers meet
         raise DataError(f"{path}: not a readable numpy file without pickled objects ({error})") from error
     if "images" not in arrays:
@@ -58,5 +57,5 @@ def read_numpy(path: Path, levels: int = 256) -> ImageSet:
             raise DataError(f"{path}: labels: expected integers, got {labels.dtype}")
         if labels.size and int(labels.max()) > np.iinfo(np.int64).max:
             raise DataError(f"{path}: labels: expected integers below 2^63, got {labels.max()}")
-        labels = torch.from_numpy(labels.astype(np.int64))
-    return ImageSet(images_from_array(images, str(path)), labels, levels, path.stem)
+    integers = None if labels is None else torch.from_numpy(labels.astype(np.int64))
+    return ImageSet(images_from_array(images, str(path)), integers, levels, path.stem)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import DataError
 
-__all__ = ["ImageSet", "split"]
+__all__ = ["ImageSet", "reduce_bits", "split", "split_published"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class ImageSet:
         labels: (N,), int64, or None where the data has none.
         levels: Number of values a pixel can take: 256 for 8-bit images, 17 for scikit-learn's digits.
         name: For reports.
+        published_test: So many images at the end are the test part that was published with the data.
+        note: What its checksums say about its origin, if anything.
 
     Raises:
         DataError: Wrong shape, dtype or range; an empty set; labels of another length.
@@ -31,6 +33,8 @@ class ImageSet:
     labels: Tensor | None
     levels: int
     name: str
+    published_test: int = 0
+    note: str = ""
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
@@ -73,9 +77,9 @@ class ImageSet:
         return digest.hexdigest()
 
     def select(self, index: Tensor) -> "ImageSet":
-        """The images at `index` (int64 or bool), with their labels."""
+        """The images at `index` (int64 or bool), with their labels; which of them are for testing is forgotten."""
         labels = None if self.labels is None else self.labels[index]
-        return replace(self, images=self.images[index], labels=labels)
+        return replace(self, images=self.images[index], labels=labels, published_test=0)
 
     def require_classes(self, purpose: str) -> Tensor:
         """The labels, if there are at least two classes.
@@ -109,3 +113,41 @@ def split(data: ImageSet, fractions: Sequence[float], *, seed: int) -> list[Imag
     if any(a == b for a, b in itertools.pairwise(edges)):
         raise DataError(f"{data.name}: {len(data)} images are too few to split into {len(fractions)} parts")
     return [data.select(order[a:b]) for a, b in itertools.pairwise(edges)]
+
+
+def split_published(data: ImageSet, validation: float, *, seed: int) -> list[ImageSet]:
+    """Training, validation and test images, the last being the test part that was published with the data.
+
+    Args:
+        data: With a published test part.
+        validation: Fraction of the other images that is held out.
+        seed: Decides which.
+
+    Raises:
+        DataError: The data has no published test part, or too few other images.
+    """
+    count = len(data) - data.published_test
+    if not 0 < data.published_test < len(data):
+        raise DataError(
+            f"{data.name}: expected a published training and a published test part, "
+            f"got {count} images of the former and {data.published_test} of the latter"
+        )
+    index = torch.arange(len(data))
+    return [*split(data.select(index[:count]), [1 - validation, validation], seed=seed), data.select(index[count:])]
+
+
+def reduce_bits(data: ImageSet, bits: int) -> ImageSet:
+    """8-bit images with the highest `bits` bits only, floor(x / 2^(8 - bits)): 5 bits give 32 levels, as in Glow.
+
+    Raises:
+        DataError: `bits` is not 1 to 8, or fewer than 8 are wanted of data that has not 256 levels.
+
+    Reference: Kingma and Dhariwal 2018 (arXiv 1807.03039), section 6, on 5-bit images.
+    """
+    if not 1 <= bits <= 8:
+        raise DataError(f"bits: expected 1 to 8, got {bits}")
+    if bits == 8:
+        return data
+    if data.levels != 256:
+        raise DataError(f"bits: expected 8 for {data.name}, which has {data.levels} levels and not 256, got {bits}")
+    return replace(data, images=data.images >> (8 - bits), levels=2**bits)

