@@ -8,7 +8,7 @@ except ImportError as missing:
         f'manifoldflow: the command line needs {missing.name}; install it with: pip install "manifoldflow[train]"'
     ) from missing
 
-from . import demo, evaluate, interpolate, report, sample, train  # noqa: F401  # each adds its command to the app
+from . import demo, ends, evaluate, experiment, interpolate, report, sample, solve, train  # noqa: F401  # each adds its command to the app
 from .app import app
 
 __all__ = ["app"]

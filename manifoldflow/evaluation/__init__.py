@@ -6,13 +6,16 @@ from .motion import Motion, path_motion
 from .pairs import choose_pairs
 from .profile import Profile, base_statistic, path_profile
 from .protocol import BIN_TIMES, Row, covers_bins, evaluate_path, floor_row, interpolant_bpd, sample_row
+from .published import PUBLISHED, Published, published_for
 
 __all__ = [
     "BIN_TIMES",
+    "PUBLISHED",
     "Extractor",
     "FeatureSpace",
     "Motion",
     "Profile",
+    "Published",
     "Row",
     "SetDistance",
     "base_statistic",
@@ -24,5 +27,6 @@ __all__ = [
     "interpolant_bpd",
     "path_motion",
     "path_profile",
+    "published_for",
     "sample_row",
 ]

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["distance_figure", "profile_figure", "strip_figure", "training_figure"]
+__all__ = ["distance_figure", "figure_with_axes", "line_style", "profile_figure", "strip_figure", "training_figure"]
 
 # Okabe and Ito's palette, told apart with any colour vision.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -14,13 +14,24 @@ _MARKERS = "osD^vPX"
 _LINES = ("-", "--", ":", "-.")  # so that curves which coincide both show
 
 
-def _figure(width: float, height: float, columns: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
+def figure_with_axes(width: float, height: float, columns: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
+    """A figure with a row of axes, without frames at the top and right."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(1, columns, squeeze=False, **options)[0]
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(alpha=0.25, linewidth=0.6)
     return figure, list(axes)
+
+
+def line_style(number: int) -> dict[str, Any]:
+    """Colour, dashes and marker of the curve of that number, told apart without colours too."""
+    return {
+        "color": _COLOURS[number % len(_COLOURS)],
+        "linestyle": _LINES[number % len(_LINES)],
+        "marker": _MARKERS[number % len(_MARKERS)],
+        "markersize": 4,
+    }
 
 
 def _groups(result: dict[str, Any]) -> list[str]:
@@ -30,7 +41,7 @@ def _groups(result: dict[str, Any]) -> list[str]:
 def profile_figure(result: dict[str, Any]) -> Figure:
     """The soap-bubble picture: each path's statistic over time, beside its law under the base."""
     bases = _groups(result)
-    figure, axes = _figure(4.2 * len(bases), 3.6, len(bases))
+    figure, axes = figure_with_axes(4.2 * len(bases), 3.6, len(bases))
     for ax, base in zip(axes, bases):
         profiles = [p for p in result["profiles"] if p["base"] == base]
         low, middle, high = profiles[0]["base_quantiles"]
@@ -39,15 +50,7 @@ def profile_figure(result: dict[str, Any]) -> Figure:
         for i, p in enumerate(profiles):
             lower, median, upper = np.array(p["path_quantiles"])
             ax.fill_between(p["times"], lower, upper, color=_COLOURS[i % len(_COLOURS)], alpha=0.15, linewidth=0)
-            ax.plot(
-                p["times"],
-                median,
-                color=_COLOURS[i % len(_COLOURS)],
-                linestyle=_LINES[i % len(_LINES)],
-                marker=_MARKERS[i % len(_MARKERS)],
-                markersize=4,
-                label=p["path"],
-            )
+            ax.plot(p["times"], median, label=p["path"], **line_style(i))
         ax.set(title=base, xlabel="path time t", ylabel=profiles[0]["statistic"], xlim=(0, 1))
         # Room for the legend below the curves.
         bottom, top = ax.get_ylim()
@@ -58,7 +61,7 @@ def profile_figure(result: dict[str, Any]) -> Figure:
 
 def distance_figure(result: dict[str, Any]) -> Figure:
     """Frechet distance and bits per dimension of every path over time, with the floor of real images."""
-    figure, (left, right) = _figure(11, 4.0, 2)
+    figure, (left, right) = figure_with_axes(11, 4.0, 2)
     floor = next(r for r in result["rows"] if r["base"] == "real images")
     left.axhline(floor["frechet"], color="0.45", linestyle="--", linewidth=1, label="real images (floor)")
     paths = list(dict.fromkeys((r["base"], r["path"]) for r in result["rows"] if r["time"] not in ("", "all")))
@@ -86,7 +89,7 @@ def distance_figure(result: dict[str, Any]) -> Figure:
 
 def training_figure(histories: dict[str, list[tuple[int, float]]]) -> Figure:
     """Validation bits per dimension over epochs, one curve a base."""
-    figure, (ax,) = _figure(6.5, 3.4)
+    figure, (ax,) = figure_with_axes(6.5, 3.4)
     lowest = min(bpd for history in histories.values() for _, bpd in history)
     for i, (base, history) in enumerate(histories.items()):
         epochs, bpd = zip(*history)

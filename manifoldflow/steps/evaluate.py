@@ -24,15 +24,15 @@ from ..evaluation import (
     sample_row,
 )
 from ..evaluation.motion import nearest_distance
-from ..files import new_folder, write_json, write_text
+from ..files import new_folder, read_json, write_json, write_text
 from ..flows import BASES
 from ..training import train_classifier
 from .interpolate import StoredInterpolation, pair_source, read_interpolations
-from .record import relative_to, versions
+from .record import read_record, relative_to, versions
 from .tables import rows_to_csv, rows_to_markdown
 from .train import TrainedRun, seeded_samples
 
-__all__ = ["classifier_extractor", "evaluate_step"]
+__all__ = ["classifier_extractor", "evaluate_step", "read_evaluation"]
 
 _SHOWN_PAIRS = 8
 _SHOWN_SAMPLES = 64
@@ -100,7 +100,7 @@ def evaluate_step(
             for one in stored:
                 of_path, profile, images = _evaluate_one(run, space, train, one, base=base, seed=seed)
                 rows += of_path
-                profiles.append({"base": base, "path": one.title, **profile})
+                profiles.append({"base": base, "path": one.title, "method": one.method, **profile})
                 arrays[f"strips/{name}/{one.method}"] = images.numpy()
         result = {
             **record,
@@ -217,3 +217,14 @@ def _check_comparable(read: list[_Read]) -> None:
                 f"interpolations: {run.folder} and {first_run.folder} differ in data, pairs or times; "
                 "interpolate all of them with the same --data, --pairs, --steps and --seed"
             )
+
+
+def read_evaluation(folder: Path) -> dict[str, Any]:
+    """The evaluation.json that `evaluate_step` wrote.
+
+    Raises:
+        DataError: Not such a folder, or a damaged one.
+    """
+    read_record(folder, "evaluate")
+    result: dict[str, Any] = read_json(Path(folder) / "evaluation.json")
+    return result

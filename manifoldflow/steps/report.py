@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from ..files import damaged, new_folder, read_json, read_npz, write_json, write_text
+from ..files import damaged, new_folder, read_npz, write_json, write_text
 from ..report import write_report
+from .evaluate import read_evaluation
 from .record import read_record, versions
 from .tables import rows_to_csv
 
@@ -32,8 +33,7 @@ def _history(model: Path) -> list[tuple[int, float]]:
 def write_report_files(evaluation: Path, folder: Path) -> dict[str, Any]:
     """Write report.html, figures/, table.csv and evaluation.json into an existing folder; return the latter."""
     evaluation = Path(evaluation)
-    read_record(evaluation, "evaluate")
-    result = read_json(evaluation / "evaluation.json")
+    result = read_evaluation(evaluation)
     images = read_npz(evaluation / "images.npz")
     histories = {}
     with damaged(evaluation / "evaluation.json"):

@@ -1,0 +1,61 @@
+"""`manifoldflow experiment`: the experiments of the papers, each a command of its own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .app import app
+from .evaluate import ExtractorName, Features, Weights, chosen_extractor
+from .options import Data, Quiet, say
+
+__all__ = ["experiments", "pinf"]
+
+experiments = typer.Typer(help="Run the experiments of the papers on your data.", no_args_is_help=True)
+app.add_typer(experiments, name="experiment")
+
+
+@experiments.command()
+def pinf(
+    out: Annotated[Path, typer.Option(help="Folder that grows; the same command goes on where it was interrupted.")],
+    data: Data = "digits",
+    size: Annotated[int, typer.Option(min=2, help="Pixels a side, for a folder of images.")] = 32,
+    prior: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="gaussian, vmf-1, vmf-1.5, vmf-2 (kappa over d) or dirichlet; several times for several. Default: all."
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Training runs a prior.")] = 3,
+    levels: Annotated[int, typer.Option(min=1, help="Glow's levels L.")] = 2,
+    steps: Annotated[int, typer.Option(min=1, help="Glow's steps K a level.")] = 8,
+    hidden: Annotated[int, typer.Option(min=1, help="Channels of the hidden convolutions.")] = 64,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images, at most.")] = 30,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a step.")] = 32,
+    learning_rate: Annotated[float, typer.Option(help="Peak of the cosine schedule.")] = 1e-3,
+    pairs: Annotated[int, typer.Option(min=64, help="Pairs of test images of different classes.")] = 500,
+    extractor: Features = ExtractorName.classifier,
+    weights: Weights = None,
+    quiet: Quiet = False,
+) -> None:
+    """Priors x interpolations x seeds of "Principled Interpolation in Normalizing Flows": tables.md, figures."""
+    from ..steps import PRIORS, DataChoice, ExperimentSettings, run_experiment
+    from ..steps.experiment_tables import tables_to_markdown
+    from ..training import TrainSettings
+
+    training = TrainSettings(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, checkpoint_every=500)
+    settings = ExperimentSettings(
+        data=DataChoice(data, size=size),
+        priors=tuple(prior or PRIORS),
+        seeds=seeds,
+        levels=levels,
+        steps=steps,
+        hidden=hidden,
+        training=training,
+        pairs=pairs,
+    )
+    network = chosen_extractor(extractor, weights)
+    tables = run_experiment(out, settings, extractor=network, progress=not quiet, say=say(quiet))
+    if not quiet:
+        typer.echo(tables_to_markdown(tables))  # as it stands in tables.md: wrapped lines would break the tables
+    say(quiet)(f"Tables and figures: {out}")

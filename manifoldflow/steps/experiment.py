@@ -1,0 +1,174 @@
+"""The experiment of "Principled Interpolation in Normalizing Flows": priors x paths x seeds, resumable."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+from ..evaluation import Extractor
+from ..files import growing_folder, unfinished, write_json, write_text
+from ..flows import FlowDescription
+from ..report.experiment import write_experiment_figures
+from ..training import TrainSettings
+from ..training.fit import CHECKPOINTS
+from .evaluate import classifier_extractor, evaluate_step, read_evaluation
+from .experiment_tables import experiment_tables, tables_to_markdown
+from .interpolate import interpolate_step
+from .record import read_record, versions
+from .tables import rows_to_csv
+from .train import DataChoice, load_run, resume_training, train_step
+
+__all__ = ["PRIORS", "ExperimentSettings", "run_experiment"]
+
+PRIORS: dict[str, tuple[str, float | None]] = {
+    "gaussian": ("gaussian", None),
+    "vmf-1": ("vmf", 1.0),
+    "vmf-1.5": ("vmf", 1.5),
+    "vmf-2": ("vmf", 2.0),
+    "dirichlet": ("dirichlet", None),
+}
+"""The published priors by name, as base and its parameter: von Mises-Fisher with kappa = 1 d, 1.5 d, 2 d."""
+
+
+@dataclass(frozen=True)
+class ExperimentSettings:
+    """What is trained and compared.
+
+    Args:
+        data: The data and its one split, the same for all seeds.
+        priors: Names in `PRIORS`.
+        seeds: Training runs of each prior, with the seeds 0, 1, ...
+        levels, steps, hidden: Glow's L, K and hidden channels.
+        training: Of each flow; the seed in it is not used.
+        pairs: Pairs of test images.
+        times: Times a path, 10 k + 1.
+    """
+
+    data: DataChoice
+    priors: tuple[str, ...] = tuple(PRIORS)
+    seeds: int = 3
+    levels: int = 2
+    steps: int = 8
+    hidden: int = 64
+    training: TrainSettings = TrainSettings(checkpoint_every=500)  # noqa: RUF009  # it is frozen
+    pairs: int = 500
+    times: int = 11
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.priors if name not in PRIORS]
+        if unknown or not self.priors or len(set(self.priors)) < len(self.priors):
+            raise ValueError(f"priors: expected different ones of {', '.join(PRIORS)}, got {', '.join(self.priors)}")
+        if self.seeds < 1:
+            raise ValueError(f"seeds: expected at least 1, got {self.seeds}")
+
+    def fixed(self) -> dict[str, Any]:
+        """What may not change once an experiment has begun; priors and seeds may be added."""
+        fields = {**asdict(self), "training": {**self.training.to_json(), "seed": None}}
+        return {key: value for key, value in fields.items() if key not in ("priors", "seeds")}
+
+
+def run_experiment(
+    out: Path,
+    settings: ExperimentSettings,
+    *,
+    extractor: Extractor | None = None,
+    progress: bool = True,
+    say: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Train, interpolate and evaluate what is not yet there; write the tables and figures; return the former.
+
+    Interrupted or killed at any point, the same call goes on where it stopped. More seeds or priors can be
+    added later; other settings are refused.
+
+    Args:
+        out: Folder that grows: models/, interpolations/, evaluations/, then results.json, tables.md, tables.csv, *.png.
+        settings: The grid.
+        extractor: Gives the features of the distances; None for a small classifier trained on the same training
+            images (seed 0), the same for all.
+        progress: Show progress bars.
+        say: Called with a line before each part.
+
+    Raises:
+        ValueError, DataError: A setting or the data is not as expected, or `out` holds something else.
+    """
+    settings = replace(settings, data=settings.data.resolved())
+    train, _, test = settings.data.load()
+    began = time.perf_counter()
+    fixed = {**settings.fixed(), "extractor": extractor.name if extractor else "classifier"}
+    out = growing_folder(out, "experiment pinf", fixed)
+    runs = list(_runs(settings))
+    for number, (name, seed) in enumerate(runs, 1):
+        say(f"[{number}/{len(runs)}] {name}, seed {seed}")
+        _train_one(out, settings, name, seed, progress=progress)
+        _interpolate_one(out, settings, name, seed)
+    results = []
+    for seed in range(settings.seeds):
+        folders = [out / "interpolations" / f"{name}-seed{seed}" for name in settings.priors]
+        evaluation = out / "evaluations" / f"seed{seed}"
+        wanted = {"interpolations": [f"../../interpolations/{folder.name}" for folder in folders], "seed": 0}
+        if not evaluation.is_dir() or read_record(evaluation, "evaluate")["settings"] != wanted:
+            say(f"evaluating seed {seed}")
+            extractor = extractor or classifier_extractor(train, test, seed=0, folder=out)
+            evaluate_step(folders, evaluation, seed=0, extractor=extractor)
+        results.append(read_evaluation(evaluation))
+    tables = {
+        **experiment_tables(results, list(settings.priors), name=test.name),
+        "settings": {**fixed, "priors": list(settings.priors), "seeds": settings.seeds},
+        "training_seconds": sum(m["result"]["seconds"] for result in results for m in result["models"]),
+        "this_run_seconds": round(time.perf_counter() - began, 1),
+        "versions": versions(),
+    }
+    write_json(out / "results.json", tables)
+    write_text(out / "tables.md", tables_to_markdown(tables))
+    write_text(out / "tables.csv", rows_to_csv(tables["paths"]))
+    write_experiment_figures(tables, out)
+    return tables
+
+
+def _runs(settings: ExperimentSettings) -> Iterator[tuple[str, int]]:
+    """Seed by seed, so that the first tables are whole as early as possible."""
+    for seed in range(settings.seeds):
+        for name in settings.priors:
+            yield name, seed
+
+
+def _train_one(out: Path, settings: ExperimentSettings, name: str, seed: int, *, progress: bool) -> None:
+    folder = out / "models" / f"{name}-seed{seed}"
+    base, parameter = PRIORS[name]
+    training = replace(settings.training, seed=seed)
+    if folder.is_dir():
+        run = load_run(folder)
+        expected = FlowDescription(
+            run.description.shape,
+            base=base,
+            base_parameter=parameter,
+            levels=settings.levels,
+            steps=settings.steps,
+            hidden=settings.hidden,
+        )
+        recorded = TrainSettings(**run.record["settings"]["training"])
+        if (run.data, run.description, recorded) != (settings.data, expected, training):
+            raise DataError(f"{folder}: a model with other settings; remove it, or give another --out")
+    elif (unfinished(folder) / CHECKPOINTS / "last.ckpt").is_file():
+        resume_training(folder, progress=progress)
+    else:
+        train_step(
+            settings.data,
+            folder,
+            base=base,
+            base_parameter=parameter,
+            levels=settings.levels,
+            steps=settings.steps,
+            hidden=settings.hidden,
+            settings=training,
+            progress=progress,
+        )
+
+
+def _interpolate_one(out: Path, settings: ExperimentSettings, name: str, seed: int) -> None:
+    folder = out / "interpolations" / f"{name}-seed{seed}"
+    if not folder.is_dir():
+        model = out / "models" / f"{name}-seed{seed}"
+        interpolate_step(model, folder, pairs=settings.pairs, steps=settings.times, seed=0)

@@ -1,0 +1,187 @@
+"""The tables of an experiment: mean and standard deviation over seeds, with the published figures beside."""
+
+from collections.abc import Iterable
+from statistics import mean, stdev
+from typing import Any
+
+from ..evaluation import Published, published_for
+from ..report.experiment_findings import experiment_findings
+from .tables import markdown_table
+
+__all__ = ["experiment_tables", "tables_to_markdown"]
+
+_SERIES = ("z_score", "ks", "pixel_speed", "nearer_end", "nearest_training", "nearest_training_features")
+
+
+def _spread(values: Iterable[float]) -> dict[str, float | None]:
+    """Mean and standard deviation over seeds; of one seed there is no deviation."""
+    values = list(values)
+    return {"mean": mean(values), "sd": stdev(values) if len(values) > 1 else None}
+
+
+def experiment_tables(results: list[dict[str, Any]], priors: list[str], *, name: str) -> dict[str, Any]:
+    """Tables of evaluations that differ only in their training seeds.
+
+    Args:
+        results: What `evaluate_step` returned for each seed, the models in the order of `priors`.
+        priors: Names as in `PRIORS`.
+        name: Of the data set; tells whether the paper reports it.
+
+    Returns:
+        "models" (a row for each prior), "paths" (a row for each path), "series" (figures over time for each path),
+        and what they were measured with.
+    """
+    published = published_for(name)
+    models, paths, series = [], [], []
+    for number, prior in enumerate(priors):
+        title = results[0]["models"][number]["base"]
+        trained = [result["models"][number]["result"] for result in results]
+        samples = [_row(result, title, "samples", "") for result in results]
+        models.append(
+            {
+                "prior": prior,
+                "base": title,
+                "seeds": len(results),
+                **_columns("test_bpd", (m["test_bpd"] for m in trained)),
+                **_columns("sample_frechet", (row["frechet"] for row in samples)),
+                **_published_columns(published.get((prior, "samples"))),
+            }
+        )
+        for profile in (p for p in results[0]["profiles"] if p["base"] == title):
+            path = profile["path"]
+            every = [_row(result, title, path, "all") for result in results]
+            middle = [_row(result, title, path, "0.5") for result in results]
+            paths.append(
+                {
+                    "prior": prior,
+                    "path": path,
+                    "seeds": len(results),
+                    **_columns("bpd", (row["bpd"] for row in every)),
+                    **_columns("frechet", (row["frechet"] for row in every)),
+                    **_columns("kernel", (row["kernel"] for row in every)),
+                    **_columns("frechet_middle", (row["frechet"] for row in middle)),
+                    **_columns("z_score_middle", (row["z_score"] for row in middle)),
+                    **_columns("typicality_middle", (row["typicality"] for row in middle)),
+                    **_columns("ks_middle", (row["ks"] for row in middle)),
+                    **_columns("pixel_length", (row["pixel_length"] for row in every)),
+                    **_columns("feature_length", (row["feature_length"] for row in every)),
+                    **_published_columns(published.get((prior, profile["method"]))),
+                }
+            )
+            same = [next(p for p in r["profiles"] if (p["base"], p["path"]) == (title, path)) for r in results]
+            values = {key: [_spread(at) for at in zip(*(p[key] for p in same))] for key in _SERIES}
+            series.append({"prior": prior, "base": title, "path": path, "times": profile["times"], **values})
+    first = results[0]
+    floor = next(row for row in first["rows"] if row["base"] == "real images")
+    return {
+        "data": first["data"],
+        "extractor": first["extractor"],
+        "reference_images": first["reference_images"],
+        "pairs": floor["count"],
+        "floor": {"frechet": floor["frechet"], "nearest_training": first["nearest_training_of_real"]},
+        "models": models,
+        "paths": paths,
+        "series": series,
+    }
+
+
+def _row(result: dict[str, Any], base: str, path: str, time: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(
+        row for row in result["rows"] if (row["base"], row["path"], row["time"]) == (base, path, time)
+    )
+    return found
+
+
+def _columns(name: str, values: Iterable[float]) -> dict[str, float | None]:
+    spread = _spread(values)
+    return {name: spread["mean"], f"{name}_sd": spread["sd"]}
+
+
+def _published_columns(published: Published | None) -> dict[str, float | None]:
+    bpd, frechet = published or ((None, None), (None, None))
+    return {
+        "published_bpd": bpd[0],
+        "published_bpd_sd": bpd[1],
+        "published_frechet": frechet[0],
+        "published_frechet_sd": frechet[1],
+    }
+
+
+def spread_text(row: dict[str, Any], name: str, digits: int) -> str | None:
+    """Mean and standard deviation of a column of `row`."""
+    if row[name] is None:
+        return None
+    sd = row[f"{name}_sd"]
+    return f"{row[name]:.{digits}f}" + ("" if sd is None else f" ± {sd:.{digits}f}")
+
+
+def tables_to_markdown(tables: dict[str, Any]) -> str:
+    """Both tables and the figures over time, with what they were measured with."""
+    published = any(row["published_bpd"] is not None for row in tables["models"])
+    extractor = tables["extractor"]
+    seeds = tables["models"][0]["seeds"]
+    accuracy = "" if extractor["accuracy"] is None else f", accuracy {extractor['accuracy']:.1%}"
+    text = (
+        f"# Interpolation in normalizing flows on {tables['data']['name']}\n\n"
+        f"{seeds} {'seed' if seeds == 1 else 'seeds'}, {tables['pairs']} pairs of test images; mean ± standard "
+        f"deviation over the seeds. Distances are measured in {extractor['features']} features of the "
+        f"{extractor['name']}{accuracy}, to {tables['reference_images']} training images; real images have "
+        f"{tables['floor']['frechet']:.3f}.\n"
+    )
+    if published and "Inception" not in extractor["name"]:
+        text += "The published distances are in Inception's features, and not comparable with ours.\n"
+    text += "\n" + "\n".join(f"- {sentence}" for sentence in experiment_findings(tables)) + "\n"
+    header, rows = ["prior", "test BPD", "Fréchet of samples"], []
+    for row in tables["models"]:
+        rows.append([row["prior"], spread_text(row, "test_bpd", 3), spread_text(row, "sample_frechet", 3)])
+        if published:
+            rows[-1] += [spread_text(row, "published_bpd", 2), spread_text(row, "published_frechet", 2)]
+    more = ["published BPD", "published Fréchet"] if published else []
+    text += "\n## Priors\n\n" + markdown_table([*header, *more], rows)
+    header = [
+        "prior",
+        "path",
+        "BPD",
+        "Fréchet",
+        "Fréchet, t = 1/2",
+        "kernel × 1000",
+        "z, t = 1/2",
+        "KS, t = 1/2",
+        "length (pixels)",
+        "length (features)",
+    ]
+    columns = (
+        ("bpd", 3),
+        ("frechet", 3),
+        ("frechet_middle", 3),
+        ("kernel", 1),
+        ("z_score_middle", 2),
+        ("ks_middle", 2),
+        ("pixel_length", 2),
+        ("feature_length", 2),
+    )
+    rows = []
+    for row in tables["paths"]:
+        scaled = {**row, "kernel": 1000 * row["kernel"]}
+        scaled["kernel_sd"] = None if row["kernel_sd"] is None else 1000 * row["kernel_sd"]
+        rows.append([row["prior"], row["path"], *(spread_text(scaled, *column) for column in columns)])
+        if published:
+            rows[-1] += [spread_text(row, "published_bpd", 2), spread_text(row, "published_frechet", 2)]
+    text += "\n## Paths\n\n" + markdown_table([*header, *more], rows)
+    return text + _series_markdown(tables)
+
+
+def _series_markdown(tables: dict[str, Any]) -> str:
+    """Distance to the nearer end and to the nearest training image over time."""
+    times = tables["series"][0]["times"]
+    half = [i for i, t in enumerate(times) if t <= 0.5 + 1e-6]
+    text = ""
+    for key, what in {
+        "nearer_end": "Distance to the nearer end point (pixels in [0, 1])",
+        "nearest_training": "Distance to the nearest training image (pixels in [0, 1])",
+    }.items():
+        rows = [[one["prior"], one["path"], *(f"{one[key][i]['mean']:.3f}" for i in half)] for one in tables["series"]]
+        text += f"\n## {what}\n\n" + markdown_table(["prior", "path", *(f"t = {times[i]:g}" for i in half)], rows)
+    return text + (
+        f"\nReal test images are {tables['floor']['nearest_training']:.3f} from their nearest training image.\n"
+    )

@@ -1,0 +1,162 @@
+"""The experiment: a tiny grid from nothing to tables, gone on with, refused, and its tables from made-up results."""
+
+import json
+import shutil
+
+import pytest
+
+from manifoldflow.errors import DataError
+from manifoldflow.report.experiment_findings import experiment_findings
+from manifoldflow.steps import DataChoice, ExperimentSettings, run_experiment
+from manifoldflow.steps.experiment_tables import experiment_tables, tables_to_markdown
+from manifoldflow.training import TrainSettings
+
+TINY = ExperimentSettings(
+    DataChoice("digits"),
+    priors=("gaussian", "vmf-1", "vmf-2"),
+    seeds=1,
+    levels=1,
+    steps=1,
+    hidden=8,
+    training=TrainSettings(epochs=1, batch_size=128, checkpoint_every=500),
+    pairs=64,
+)
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    out = tmp_path_factory.mktemp("experiment") / "out"
+    return out, run_experiment(out, TINY, progress=False)
+
+
+def test_every_prior_and_path_has_a_row_and_the_files_agree(grid):
+    out, tables = grid
+    assert [row["prior"] for row in tables["models"]] == ["gaussian", "vmf-1", "vmf-2"]
+    assert [(row["prior"], row["path"]) for row in tables["paths"]] == [
+        ("gaussian", "linear"),
+        ("gaussian", "norm-corrected"),
+        ("gaussian", "slerp"),
+        ("gaussian", "matched"),
+        ("vmf-1", "slerp (geodesic)"),
+        ("vmf-1", "matched"),
+        ("vmf-2", "slerp (geodesic)"),
+        ("vmf-2", "matched"),
+    ]
+    assert {row["base"] for row in tables["models"]} == {
+        "Gaussian",
+        "von Mises-Fisher (κ = 1 d)",
+        "von Mises-Fisher (κ = 2 d)",
+    }
+    for one in tables["series"]:
+        assert one["nearer_end"][0]["mean"] == pytest.approx(0, abs=1e-6)
+        assert len(one["z_score"]) == len(one["times"]) == 11
+        assert len(one["pixel_speed"]) == 10
+    assert json.loads((out / "results.json").read_text())["paths"] == tables["paths"]
+    assert (out / "tables.md").read_text() == tables_to_markdown(tables)
+    assert len((out / "tables.csv").read_text().splitlines()) == 1 + len(tables["paths"])
+    assert {path.name for path in out.glob("*.png")} == {"typicality.png", "nearer-end.png", "nearest-training.png"}
+
+
+def test_going_on_redoes_only_what_is_missing(grid, tmp_path):
+    out, tables = grid
+    copy = tmp_path / "out"
+    shutil.copytree(out, copy)
+    shutil.rmtree(copy / "interpolations" / "vmf-2-seed0")
+    shutil.rmtree(copy / "evaluations")
+    (copy / "results.json").unlink()
+    times = {path: path.stat().st_mtime_ns for path in copy.glob("models/*/*")}
+    said = []
+    again = run_experiment(copy, TINY, progress=False, say=said.append)
+    assert {path: path.stat().st_mtime_ns for path in copy.glob("models/*/*")} == times
+    assert again["paths"] == tables["paths"]
+    assert said[-1] == "evaluating seed 0"
+    run_experiment(copy, TINY, progress=False, say=said.append)
+    assert said.count("evaluating seed 0") == 1
+
+
+def test_other_settings_other_models_and_foreign_folders_are_refused(grid, tmp_path):
+    out, _ = grid
+    changed = ExperimentSettings(**{**TINY.__dict__, "pairs": 65})
+    with pytest.raises(DataError, match=r"begun with other settings \(pairs\)"):
+        run_experiment(out, changed, progress=False)
+    copy = tmp_path / "out"
+    shutil.copytree(out, copy)
+    shutil.rmtree(copy / "models" / "vmf-2-seed0")
+    shutil.copytree(copy / "models" / "vmf-1-seed0", copy / "models" / "vmf-2-seed0")
+    with pytest.raises(DataError, match="vmf-2-seed0: a model with other settings"):
+        run_experiment(copy, TINY, progress=False)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("keep")
+    with pytest.raises(DataError, match="files that manifoldflow did not write"):
+        run_experiment(tmp_path / "mine", TINY, progress=False)
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "keep"
+    with pytest.raises(ValueError, match=r"priors: expected different ones of gaussian, .* got cauchy"):
+        ExperimentSettings(DataChoice("digits"), priors=("cauchy",))
+
+
+def result(bpd, frechet, ends):
+    """What an evaluation with one Gaussian model and two paths returns, with these figures."""
+
+    def row(path, time, value):
+        common = {"kernel": 0.01, "z_score": 3.0, "typicality": 0.2, "ks": 0.5, "pixel_length": 4.0}
+        return {
+            "base": "Gaussian",
+            "path": path,
+            "time": time,
+            "bpd": 2.0,
+            "frechet": value,
+            "feature_length": 9.0,
+            **common,
+        }
+
+    def profile(path, method, near):
+        flat = dict.fromkeys(
+            ("z_score", "ks", "pixel_speed", "nearest_training", "nearest_training_features"), [1.0] * 5
+        )
+        times = [0.0, 0.1, 0.2, 0.3, 0.5]
+        return {"base": "Gaussian", "path": path, "method": method, "times": times, **flat, "nearer_end": near}
+
+    return {
+        "data": {"name": "fashion-mnist", "shape": [1, 28, 28], "levels": 256},
+        "extractor": {"name": "classifier", "features": 32, "accuracy": 0.9},
+        "reference_images": 1000,
+        "nearest_training_of_real": 1.5,
+        "models": [{"base": "Gaussian", "result": {"test_bpd": bpd}}],
+        "profiles": [
+            profile("norm-corrected", "norm-corrected", ends),
+            profile("slerp", "slerp", [2 * x for x in ends]),
+        ],
+        "rows": [
+            {"base": "real images", "path": "", "time": "", "frechet": 0.1, "count": 64},
+            row("samples", "", frechet),
+            *(row("norm-corrected", time, frechet) for time in ("all", "0.5")),
+            *(row("slerp", time, frechet + 1) for time in ("all", "0.5")),
+        ],
+    }
+
+
+NEAR = [0.0, 0.1, 0.2, 0.3, 0.5]
+
+
+def test_means_deviations_published_figures_and_findings():
+    tables = experiment_tables([result(3.0, 1.0, NEAR), result(3.2, 1.2, NEAR)], ["gaussian"], name="Fashion-MNIST")
+    (model,) = tables["models"]
+    assert (model["test_bpd"], model["test_bpd_sd"]) == (pytest.approx(3.1), pytest.approx(0.2 / 2**0.5))
+    assert (model["published_bpd"], model["published_frechet"]) == (3.24, 66.64)
+    corrected, slerp = tables["paths"]
+    assert corrected["published_frechet"] == 7.80
+    assert slerp["published_frechet"] is None  # the control that the paper lacks
+    text = tables_to_markdown(tables)
+    assert "3.100 ± 0.141" in text
+    assert "not comparable with ours" in text
+    findings = " ".join(experiment_findings(tables))
+    assert "-1.000, standard error 0.141: more than the spread over seeds explains" in findings
+    assert "Norm correction is biased towards the end points" in findings
+    assert "t = 0.2: 0.200 v. 0.400 (-50 %)" in findings
+
+
+def test_one_seed_has_no_deviation_and_an_unbiased_path_is_said_to_be_so():
+    tables = experiment_tables([result(3.0, 1.0, [0.0] + [-x for x in NEAR[1:]])], ["gaussian"], name="digits")
+    assert tables["models"][0]["test_bpd_sd"] is None
+    assert tables["models"][0]["published_bpd"] is None
+    assert "Norm correction is not throughout biased" in " ".join(experiment_findings(tables))
