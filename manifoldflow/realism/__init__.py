@@ -5,7 +5,7 @@ from .density import DensityIndex, density_index
 from .feature import ClassifierIndex, FeatureDensity, feature_index
 from .index import CallableIndex, Index, RegularisedIndex, StandardNormalIndex, TwoSidedIndex
 from .priors import PlanarMixture, c_rings, semicircle, spiral, two_moons
-from .typicality import angular_speed, log_density_z, typicality
+from .typicality import angular_speed, log_density_law, log_density_z, typicality
 
 __all__ = [
     "CallableIndex",
@@ -27,6 +27,7 @@ __all__ = [
     "spiral",
     "two_moons",
     "angular_speed",
+    "log_density_law",
     "log_density_z",
     "typicality",
 ]

@@ -18,7 +18,7 @@ from ..manifolds import check_points, is_eager
 from ..manifolds.sphere_kernels import angle_of
 from ..special import log_gammainc, log_gammaincc, log_ndtri
 
-__all__ = ["LogDensityLaw", "angular_speed", "log_density_z", "typicality"]
+__all__ = ["LogDensityLaw", "angular_speed", "log_density_law", "log_density_z", "typicality"]
 
 
 _UNIFORM = "base: the uniform distribution has one density everywhere, so every point is as typical as any other"
@@ -141,6 +141,15 @@ def _(base: Dirichlet, samples: int) -> LogDensityLaw:
 @_law.register
 def _(base: SphericalUniform, samples: int) -> LogDensityLaw:
     raise ValueError(_UNIFORM)
+
+
+def log_density_law(base: Any, *, samples: int = 10_000) -> LogDensityLaw:
+    """The law behind `typicality` and `log_density_z`, to be drawn once and used for many batches of points.
+
+    Raises:
+        ValueError: The base is uniform, or a batch of distributions without a known law.
+    """
+    return _law(base, samples)
 
 
 def _checked(base: Any, points: Any, samples: int) -> tuple[LogDensityLaw, Tensor]:

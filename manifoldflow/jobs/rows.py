@@ -1,0 +1,149 @@
+"""One block of rows from end points to what is stored; a row that fails is named, the others finish."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data import dequantise, hashed_uniform, quantise
+from ..errors import DataError
+from ..flows import ManifoldFlow
+from .ends import EndPoints
+from .paths import JobPaths
+from .values import PathValues
+
+__all__ = ["Field", "RowResults", "RowSolver"]
+
+_LONGEST_REASON = 300
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a job stores for each row.
+
+    Args:
+        shape: Of one row.
+        dtype: Name of numpy's type.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    def blank(self, rows: int) -> np.ndarray:
+        """What rows that failed hold: NaN, or zero where there is none."""
+        return np.full((rows, *self.shape), np.nan if self.dtype.startswith("float") else 0, self.dtype)
+
+
+@dataclass(frozen=True)
+class RowResults:
+    """The results of consecutive rows.
+
+    Args:
+        arrays: By field, (b, *shape).
+        reasons: For each row why it failed, "" if it did not.
+    """
+
+    arrays: dict[str, np.ndarray]
+    reasons: list[str]
+
+
+class RowSolver:
+    """Rows of end points to paths, decoded images and figures.
+
+    Args:
+        flow: Encodes and decodes, in eval mode.
+        paths: Joins the ends.
+        shape: (c, h, w) of the images.
+        levels: Number of values a pixel can take.
+        store: Of "points" (float32, (m, n)), "images" (uint8, (m, c, h, w)) and "values", which to keep.
+        values: Gives the figures, if they are stored.
+    """
+
+    def __init__(
+        self,
+        flow: ManifoldFlow,
+        paths: JobPaths,
+        *,
+        shape: tuple[int, ...],
+        levels: int,
+        store: tuple[str, ...] = ("points", "images"),
+        values: PathValues | None = None,
+    ) -> None:
+        self.flow, self.paths, self.shape, self.levels, self.values = flow, paths, shape, levels, values
+        (n,), m = paths.base.event_shape, paths.steps
+        fields = {"points": Field((m, n), "float32"), "images": Field((m, *shape), "uint8")}
+        self.fields = {name: field for name, field in fields.items() if name in store}
+        self.fields |= {name: Field((), _SOLVED_TYPES.get(name, "float32")) for name in paths.solved}
+        if values is not None:
+            self.fields |= {name: Field(size, "float32") for name, size in values.shapes(m).items()}
+
+    def check(self, ends: EndPoints) -> None:
+        """Raise unless `ends` fit the flow.
+
+        Raises:
+            DataError: Points of another manifold, images of another shape.
+        """
+        expected = tuple(self.shape) if ends.are_images else tuple(self.paths.base.event_shape)
+        if ends.shape != expected:
+            raise DataError(
+                f"ends: {ends.path}: expected {'images' if ends.are_images else 'points'} of shape {expected} as the "
+                f"model has, got {ends.shape}"
+            )
+
+    @torch.no_grad()
+    def __call__(self, rows: Tensor, start: np.ndarray, end: np.ndarray) -> RowResults:
+        """Solve the `rows` (b,), int64, with the ends (b, n), or (b, c, h, w) of images."""
+        arrays = {name: field.blank(len(rows)) for name, field in self.fields.items()}
+        found, reasons = self._paths(rows, torch.from_numpy(start), torch.from_numpy(end))
+        good = torch.tensor([i for i, reason in enumerate(reasons) if not reason], dtype=torch.long)
+        if not len(good):
+            return RowResults(arrays, reasons)
+        x = self._decode(found["points"])
+        finite = x.flatten(1).isfinite().all(1).cpu()
+        for i in good[~finite].tolist():
+            reasons[i] = "the decoded path is not finite"
+        good, x = good[finite], x[finite.to(x.device)]
+        if len(good):
+            found = {name: value[finite] for name, value in found.items()}
+            images = quantise(x, self.levels)
+            found |= {"images": images.cpu()}
+            if self.values is not None:
+                found |= self.values(found["points"], x, images)
+            for name in arrays:
+                arrays[name][good.numpy()] = found[name].numpy()
+        return RowResults(arrays, reasons)
+
+    def _paths(self, rows: Tensor, start: Tensor, end: Tensor) -> tuple[dict[str, Tensor], list[str]]:
+        """The paths of the rows that have one, and for each row why it has none."""
+        try:
+            return self._join(rows, start, end), [""] * len(rows)
+        except ValueError as error:
+            if len(rows) == 1:
+                return {}, [" ".join(str(error).split())[:_LONGEST_REASON]]
+        parts = [self._paths(rows[i : i + 1], start[i : i + 1], end[i : i + 1]) for i in range(len(rows))]
+        solved = [found for found, _ in parts if found]
+        joined = {name: torch.cat([found[name] for found in solved]) for name in (solved[0] if solved else ())}
+        return joined, [reasons[0] for _, reasons in parts]
+
+    def _join(self, rows: Tensor, start: Tensor, end: Tensor) -> dict[str, Tensor]:
+        if start.dtype == torch.uint8:
+            start, end = (self._encode(rows, images, i) for i, images in enumerate((start, end)))
+        dtype = next(self.flow.parameters()).dtype
+        return self.paths(rows, start.to(dtype), end.to(dtype))
+
+    def _encode(self, rows: Tensor, images: Tensor, which: int) -> Tensor:
+        """Points of images, dequantised with noise that is a function of (seed, row) and of which end it is."""
+        if bool((images >= self.levels).any()):
+            raise ValueError(f"expected images with values below {self.levels}, got {int(images.max())}")
+        noise = hashed_uniform(rows, images[0].numel(), seed=self.paths.seed, epoch=which)
+        x = dequantise(images, self.levels, noise.view(images.shape))
+        return self.flow.encode(x.to(next(self.flow.parameters()))).cpu()
+
+    def _decode(self, points: Tensor) -> Tensor:
+        """(b, m, c, h, w) on the flow's device."""
+        flat = points.flatten(0, 1).to(next(self.flow.parameters()))
+        return self.flow.decode(flat).view(*points.shape[:2], *self.shape)
+
+
+_SOLVED_TYPES = {"iterations": "int64", "status": "int64"}

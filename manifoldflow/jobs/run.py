@@ -1,0 +1,192 @@
+"""Run a job over a file of end points: spread, resumable, merged in the order of the rows."""
+
+import json
+import signal
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from torch import nn
+
+from ..errors import DataError
+from ..files import MARKER, read_json, resumable_folder, unfinished
+from ..training.trainer import interruptible, quiet_lightning
+from .ends import EndPoints
+from .predict import RowModule, ShardWriter, ended_children
+from .rows import RowSolver
+from .shards import SHARDS, SUMMARY, blocks_of, has_shards, is_merged, merge, pending, remove_shards
+
+__all__ = ["Job", "Placement", "run_job"]
+
+_GO_ON = "what is finished is kept: run the same command again to go on"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a job runs.
+
+    Args:
+        accelerator: "auto", "cpu", "gpu" ... as Lightning's Trainer takes it.
+        devices: Processes on each machine, on a GPU each or on the CPU.
+        num_nodes: Machines, which share a file system; the same command is started on each.
+        strategy: As Lightning's Trainer takes it; "auto" is one process, or one a device that know of each other.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+
+
+def _nothing(folder: Path) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is computed.
+
+    Args:
+        command: Whose output folder it makes.
+        settings: Plain values that decide the results: an unfinished run is continued only with the same ones.
+        record: What the marker file says beside them.
+        ends: The rows.
+        chunk: Rows solved at once; they bound the memory.
+        solver: Solves them.
+        network: Of the features, so that it moves with the flow; None for none.
+        prepare: Called with the folder by the first process before the others start.
+        load: Called with the folder by every process after that.
+        summarise: Called with the folder once all arrays are together; gives plain values for the record's result.
+    """
+
+    command: str
+    settings: dict[str, Any]
+    record: dict[str, Any]
+    ends: EndPoints
+    chunk: int
+    solver: RowSolver
+    network: nn.Module | None = None
+    prepare: Callable[[Path], object] = _nothing
+    load: Callable[[Path], object] = _nothing
+    summarise: Callable[[Path], dict[str, Any]] = _nothing
+
+
+def run_job(job: Job, out: Path, placement: Placement | None = None, *, progress: bool = True) -> dict[str, Any] | None:
+    """Solve all rows and write <field>.npy for each of the solver's fields, failed.npy and summary.json to `out`.
+
+    Finished blocks are kept beside `out` until all are there, each whole or not at all: a run that was killed, with the
+    same job run again, loses no more than the block that each process was at. Where and by how many processes a block
+    is solved does not change it, on one kind of device and with one number of threads a process.
+
+    Args:
+        job: What to compute.
+        out: New folder; the finished output of the same job is left as it is.
+        placement: Where; None for this machine.
+        progress: Show a progress bar.
+
+    Returns:
+        The record, in the process that wrote `out`; None in the others, which Lightning starts with the same command.
+
+    Raises:
+        DataError: `out` holds something else, or an unfinished job with other settings; a shard was damaged.
+        ChildProcessError: Another process of the job has ended.
+        InterruptedError, KeyboardInterrupt: The job was stopped.
+    """
+    out, placement = Path(out), placement or Placement()
+    folder, blocks, fields = unfinished(out), blocks_of(job.ends.rows, job.chunk), job.solver.fields
+    trainer = _trainer(placement, folder, progress=progress)
+    module = RowModule(job.solver, job.network, job.load, job.ends, blocks, folder)
+    finished = _finished(out, job)
+    if not trainer.is_global_zero:
+        if finished is None and (not folder.is_dir() or pending(folder, blocks, fields)):
+            _predict(trainer, module)
+        return None
+    if finished is not None:
+        return finished
+    record: dict[str, Any] = {"settings": job.settings, **job.record}
+    resume = _is_resumable(folder, job, out)
+    with resumable_folder(out, job.command, record, resume=resume, keep=has_shards) as folder:
+        if not is_merged(folder):
+            (folder / SHARDS).mkdir(exist_ok=True)
+            if pending(folder, blocks, fields):
+                job.prepare(folder)
+                _predict(trainer, module)
+            merge(folder, blocks, fields)
+        remove_shards(folder)
+        summary = read_json(folder / SUMMARY)
+        record["result"] = {"rows": summary["rows"], "failed": len(summary["failed"]), **job.summarise(folder)}
+    return {"command": job.command, **record}
+
+
+def _trainer(placement: Placement, folder: Path, *, progress: bool) -> L.Trainer:
+    with quiet_lightning():
+        try:
+            return L.Trainer(
+                accelerator=placement.accelerator,
+                devices=placement.devices,
+                num_nodes=placement.num_nodes,
+                strategy=placement.strategy,
+                callbacks=[ShardWriter(folder)],
+                inference_mode=False,  # optimised paths need gradients
+                logger=False,
+                enable_checkpointing=False,
+                enable_model_summary=False,
+                enable_progress_bar=progress,
+                default_root_dir=folder,
+            )
+        except (ValueError, RuntimeError, TypeError) as error:  # Lightning's misconfigurations
+            reason = " ".join(str(error).split())
+            raise DataError(f"devices, strategy: Lightning cannot run on {placement}: {reason:.300}") from error
+
+
+def _predict(trainer: L.Trainer, module: RowModule) -> None:
+    try:
+        with quiet_lightning(), warnings.catch_warnings(), interruptible(trainer, "solving"):
+            # Nothing is left where another run has finished the last blocks meanwhile.
+            warnings.filterwarnings("ignore", ".*across ranks is zero.*")
+            trainer.predict(module, return_predictions=False)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped; {_GO_ON}") from None
+    except BaseException as error:
+        ended = ended_children(trainer)
+        if (launcher := trainer.strategy.launcher) is not None and hasattr(launcher, "procs"):
+            launcher.kill(signal.SIGKILL)  # the others would work on without anyone to merge
+        if isinstance(error, InterruptedError | ChildProcessError):
+            raise type(error)(f"{error}; {_GO_ON}") from error
+        if ended:
+            raise ChildProcessError(f"{ended}; {_GO_ON}") from error
+        raise
+
+
+def _finished(out: Path, job: Job) -> dict[str, Any] | None:
+    """The record of the same job's output, None if there is no output of this command."""
+    if not (out / MARKER).is_file():
+        return None
+    record = read_json(out / MARKER)
+    if not isinstance(record, dict) or record.get("command") != job.command:
+        return None  # `resumable_folder` says what it is
+    _check_same(record.get("settings"), job, f"{out} is the output", f"choose another folder or remove {out}")
+    if missing := [name for name in record.get("entries", ()) if not (out / str(name)).exists()]:
+        raise DataError(f"--out: {out} lacks {', '.join(map(str, missing))}; remove it to compute it anew")
+    return {name: value for name, value in record.items() if name != "entries"}
+
+
+def _is_resumable(folder: Path, job: Job, out: Path) -> bool:
+    """Whether an unfinished run of the same job left something."""
+    if not folder.is_dir() or not has_shards(folder):
+        return False
+    record = read_json(folder / MARKER)
+    settings = record.get("settings") if isinstance(record, dict) else None
+    _check_same(settings, job, f"{out} has an unfinished run", f"give what it had, or remove {folder}")
+    return True
+
+
+def _check_same(found: Any, job: Job, what: str, remedy: str) -> None:
+    wanted = json.loads(json.dumps(job.settings))
+    found = found if isinstance(found, dict) else {}
+    for name in {**wanted, **found}:
+        if found.get(name) != wanted.get(name):
+            raise DataError(f"{name}: {what} with {found.get(name)!r:.100}, got {wanted.get(name)!r:.100}; {remedy}")

@@ -1,0 +1,148 @@
+"""Paths between many end points as one long job: spread over devices and machines, resumable, bounded in memory."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ..errors import DataError
+from ..evaluation import Extractor
+from ..files import atomic_path, damaged
+from ..flows import BASES
+from ..jobs import EndPoints, Job, JobPaths, PathValues, Placement, RowSolver, run_job
+from ..training import Classifier, load_flow, train_classifier
+from .record import relative_to, versions
+from .train import load_run
+
+__all__ = ["STORED", "solve_step"]
+
+STORED = ("points", "images", "values")
+"""What a job can keep of each path."""
+
+_CLASSIFIER = "classifier.safetensors"
+
+
+def solve_step(
+    model: Path,
+    ends: Path,
+    out: Path,
+    *,
+    method: str = "matched",
+    steps: int = 11,
+    seed: int = 0,
+    options: dict[str, Any] | None = None,
+    chunk: int = 32,
+    store: tuple[str, ...] = ("points", "images"),
+    extractor: Extractor | str | None = None,
+    placement: Placement | None = None,
+    progress: bool = True,
+) -> dict[str, Any] | None:
+    """Solve every row of a file of end points; write one .npy for each array, (rows, ...), in the order of the rows.
+
+    failed.npy says which rows failed, summary.json why; their other arrays hold NaN, or zero. A run that was stopped or
+    killed is continued by the same call; see `jobs.run_job` for what is the same bit for bit.
+
+    Args:
+        model: A folder that `train_step` or `training.save_flow` wrote.
+        ends: An .npz file of points, see `ends_step`, or of images (uint8), which are encoded: `start` and `end`.
+        out: New folder.
+        method: A method that suits the base, or "optimised".
+        steps: Times m of a path, both ends included.
+        seed: Of random paths and of the dequantisation of images; each row's noise is a function of (seed, row).
+        options: Of the method, plain values; see `jobs.JobPaths`.
+        chunk: Rows solved at once; they bound the memory.
+        store: Of `STORED`: points (rows, m, n) float32, images (rows, m, c, h, w) uint8, and the values of
+            `jobs.PathValues`.
+        extractor: Network of the values' features; "classifier" for a small one trained on the model's training images.
+        placement: Devices and machines.
+        progress: Show a progress bar.
+
+    Returns:
+        The record; None in the processes that Lightning starts beside the first.
+
+    Raises:
+        DataError: The model, the file, a setting or `out` is not as expected; or the same job was begun with others.
+        ChildProcessError, InterruptedError, KeyboardInterrupt: The job was stopped; what is finished is kept.
+    """
+    if chunk < 1:
+        raise DataError(f"chunk: expected at least 1 row, got {chunk}")
+    if not store or not set(store) <= set(STORED):
+        raise DataError(f"store: expected some of {', '.join(STORED)}, got {', '.join(store) or 'none'}")
+    if extractor is not None and "values" not in store:
+        raise DataError("features: they are stored with the values; add values to what is stored")
+    saved, points = load_flow(model), EndPoints(ends)
+    saved.flow.requires_grad_(False)
+    classifier = Classifier(saved.description.shape[0], 2)  # its head is not used
+    if extractor == "classifier":
+        extractor = Extractor("classifier of the training images", classifier.eval(), classifier.num_features)
+    elif isinstance(extractor, str):
+        raise DataError(f"features: expected 'classifier' or an Extractor, got {extractor!r}")
+    trained_here = extractor is not None and extractor.function is classifier
+    values = PathValues(saved.flow, levels=saved.levels, extractor=extractor, seed=seed) if "values" in store else None
+    paths = JobPaths(saved.flow, method=method, steps=steps, seed=seed, options=options)
+    solver = RowSolver(
+        saved.flow, paths, shape=saved.description.shape, levels=saved.levels, store=store, values=values
+    )
+    solver.check(points)
+
+    def prepare(folder: Path) -> None:
+        if trained_here and not (folder / _CLASSIFIER).is_file():
+            train, _, test = load_run(model).load_data()
+            network, accuracy = train_classifier(train, test, seed=seed, folder=folder)
+            with atomic_path(folder / _CLASSIFIER) as temporary:
+                save_file(network.body.state_dict(), temporary, {"accuracy": f"{accuracy:.4f}"})
+
+    def load(folder: Path) -> None:
+        if trained_here:
+            with damaged(folder / _CLASSIFIER):
+                classifier.body.load_state_dict(load_file(folder / _CLASSIFIER))
+
+    job = Job(
+        command="solve",
+        settings={
+            "model": _fingerprint(model),
+            "ends": points.fingerprint(),
+            "method": paths.method,
+            "options": paths.options,
+            "steps": steps,
+            "seed": seed,
+            "chunk": chunk,
+            "store": sorted(store),
+            "features": extractor.name if extractor else None,
+        },
+        record={
+            "paths": {"model": relative_to(model, out), "ends": relative_to(ends, out)},
+            "base": BASES[saved.description.base].title,
+            "versions": versions(),
+        },
+        ends=points,
+        chunk=chunk,
+        solver=solver,
+        network=extractor.function if extractor and isinstance(extractor.function, nn.Module) else None,
+        prepare=prepare,
+        load=load,
+        summarise=lambda folder: _means(folder, steps) if values else {},
+    )
+    return run_job(job, out, placement, progress=progress)
+
+
+def _fingerprint(model: Path) -> str:
+    """SHA-256 of the files that decide what the model computes."""
+    digest = hashlib.sha256()
+    for name in ("flow.json", "flow.safetensors"):
+        digest.update((Path(model) / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _means(folder: Path, steps: int) -> dict[str, Any]:
+    """Means over the rows that did not fail: of the values along the path at every time, of lengths."""
+    good = ~np.load(folder / "failed.npy")
+    result: dict[str, Any] = {"times": np.linspace(0, 1, steps).tolist()}
+    for name in ("bpd", "z_score", "typicality", "pixel_length", "feature_length"):
+        if good.any() and (folder / f"{name}.npy").is_file():
+            array = np.load(folder / f"{name}.npy", mmap_mode="r")
+            result[f"mean_{name}"] = array[good].mean(0, dtype=np.float64).tolist()
+    return result
