@@ -13,11 +13,13 @@ from .classifier import Classifier, train_classifier
 from .export import SavedFlow, load_flow, save_flow
 from .fit import FlowTraining, train_flow
 from .gan import train_gan
+from .placement import Placement
 from .settings import TrainSettings
 
 __all__ = [
     "Classifier",
     "FlowTraining",
+    "Placement",
     "SavedFlow",
     "TrainSettings",
     "load_flow",

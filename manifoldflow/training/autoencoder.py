@@ -1,16 +1,19 @@
 """Training a model of images that has one loss: a VAE or a WAE."""
 
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import lightning as L
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
 
 from ..errors import DataError
-from .trainer import quiet_lightning
+from .batches import ImageData
+from .loop import Outcome, run_training
+from .module import TrainingModule
+from .placement import Placement
+from .settings import TrainSettings
 
-__all__ = ["AutoencoderModule", "check_images", "fit_images", "train_autoencoder"]
+__all__ = ["AutoencoderModule", "check_images", "image_data", "train_autoencoder"]
 
 
 class HasLoss(Protocol):
@@ -23,92 +26,92 @@ class HasLoss(Protocol):
 Model = TypeVar("Model", bound=nn.Module)
 
 
-class AutoencoderModule(L.LightningModule):
-    """Adam on `model.loss(x)`."""
+class AutoencoderModule(TrainingModule):
+    """Adam on `model.loss(x)`; its draws are a function of (seed, step)."""
 
-    def __init__(self, model: Any, learning_rate: float) -> None:
-        super().__init__()
-        self.model, self.learning_rate = model, learning_rate
+    def __init__(self, model: Any, *, settings: TrainSettings, steps: int) -> None:
+        super().__init__(settings, steps)
+        self.model = model
 
-    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
-        loss = self.model.loss(batch[0])
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the training loss became {float(loss.detach())} at step {self.global_step}; lower learning_rate"
-            )
-        self.log("loss", loss, prog_bar=True)
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        with self.seeded(self.global_step):
+            loss = self.model.loss(batch[1])
+        self.check_finite(loss, "the training loss", self.global_step)
+        self._log("train_loss", loss, batch)
         return loss
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.model.parameters(), lr=self.learning_rate)
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        with self.seeded(-1 - batch_idx):
+            self._log("validation_loss", self.model.loss(batch[1]), batch)
+
+    def _log(self, name: str, loss: Tensor, batch: tuple[Tensor, Tensor]) -> None:
+        several = self.trainer.world_size > 1
+        self.log(name, loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(batch[0]), sync_dist=several)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        return self.adam(self.model.parameters())
 
 
 def train_autoencoder(
     model: Model,
     images: Tensor,
+    settings: TrainSettings,
     *,
-    epochs: int = 30,
-    batch_size: int = 64,
-    learning_rate: float = 1e-3,
-    seed: int = 0,
+    folder: Path,
+    validation: Tensor | None = None,
+    resume: bool = False,
     progress: bool = True,
-    accelerator: str = "auto",
-) -> Model:
-    """Train a model with a `loss` of images in place, and return it in eval mode.
+    title: str = "",
+    placement: Placement | None = None,
+) -> Outcome:
+    """Train a model with a `loss` of images in place, and leave it in eval mode on the CPU.
+
+    As with flows, a run that was killed and is resumed gives, on a CPU, bit for bit the weights of the
+    uninterrupted one. Over several processes every one draws for its part of a batch, and a WAE compares
+    the latents of that part only: the result then depends on their number.
 
     Args:
-        model: A VAE, a WAE or any module with `loss(x)`.
+        model: A VAE, a WAE or any module with `loss(x)`; as it was initialised, also in a resumption.
         images: Training images `(m, channels, height, width)` in [0, 1], at least one batch.
-        epochs: Passes over the images.
-        batch_size: Images per step.
-        learning_rate: Of Adam.
-        seed: Of the order of the images and the model's draws.
-        progress: Show Lightning's progress bar.
-        accelerator: As Lightning's Trainer takes it.
+        settings: Epochs, batch size, rates, seed, how often to write a checkpoint.
+        folder: Folder for the checkpoints and the log.
+        validation: Images for early stopping and the choice of the weights; without them the last weights stay.
+        resume: Continue from the last checkpoint in `folder`, if there is one.
+        progress: Show Lightning's progress bar, headed by `title`.
+        placement: Devices and machines; one device if None.
 
     Raises:
         DataError: Images of the wrong shape or range, or fewer than one batch.
         FloatingPointError: The loss became NaN or infinite.
+        KeyboardInterrupt: With the step that was reached.
+        OSError: A file could not be written; the last checkpoint is intact.
     """
-    module = AutoencoderModule(model, learning_rate)
-    model.train()
-    fit_images(module, images, epochs, batch_size, seed, progress, accelerator)
-    return model.eval()
+    data = image_data(images, validation, settings)
+    module = AutoencoderModule(model.train(), settings=settings, steps=settings.epochs * data.steps_per_epoch)
+    monitor = None if validation is None else "validation_loss"
+    outcome = run_training(
+        module, data, folder=folder, monitor=monitor, resume=resume, progress=progress, title=title, placement=placement
+    )
+    model.eval()
+    return outcome
 
 
-def fit_images(
-    module: L.LightningModule,
-    images: Tensor,
-    epochs: int,
-    batch_size: int,
-    seed: int,
-    progress: bool,
-    accelerator: str,
-) -> None:
-    """Run a Lightning module over shuffled batches of images."""
-    check_images(images, batch_size)
-    torch.manual_seed(seed)
-    loader = DataLoader(TensorDataset(images), batch_size=batch_size, shuffle=True, drop_last=True)
-    with quiet_lightning():
-        trainer = L.Trainer(
-            max_epochs=epochs,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=progress,
-            enable_model_summary=False,
-            accelerator=accelerator,
-        )
-        trainer.fit(module, loader)
-    module.cpu()
+def image_data(images: Tensor, validation: Tensor | None, settings: TrainSettings) -> ImageData:
+    """Images in [0, 1] for the trainer."""
+    check_images(images, settings.batch_size)
+    if validation is not None:
+        check_images(validation, 1, "validation")
+    size = settings.batch_size
+    return ImageData(images, validation, batch_size=size, eval_batch=size, seed=settings.seed)
 
 
-def check_images(images: Tensor, batch_size: int) -> None:
-    """Raise unless images are `(m, channels, height, width)` in [0, 1], m at least a batch."""
-    if images.ndim != 4 or not images.is_floating_point() or len(images) < batch_size:
+def check_images(images: Tensor, least: int, name: str = "images") -> None:
+    """Raise unless images are at least `least`, `(m, channels, height, width)`, in [0, 1]."""
+    if images.ndim != 4 or not images.is_floating_point() or len(images) < least:
         raise DataError(
-            f"images: expected at least {batch_size} floating-point images (m, channels, height, width), got "
+            f"{name}: expected at least {least} floating-point images (m, channels, height, width), got "
             f"{images.dtype} of shape {tuple(images.shape)}"
         )
-    low, high = images.min().item(), images.max().item()
+    low, high = torch.aminmax(images)
     if not (low >= 0 and high <= 1):
-        raise DataError(f"images: expected values in [0, 1], got {low:g} to {high:g}; divide by the highest level")
+        raise DataError(f"{name}: expected values in [0, 1], got {low:g} to {high:g}; divide by the highest level")

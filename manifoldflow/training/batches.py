@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
+import lightning as L
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, Sampler, TensorDataset
 
-from ..data import ImageSet
+from ..errors import DataError
 
-__all__ = ["EpochBatches", "ResumableLoader", "eval_loader"]
+__all__ = ["EpochBatches", "ImageData", "ResumableLoader", "eval_loader"]
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -19,7 +21,7 @@ class EpochBatches(Sampler[list[int]]):
 
     Args:
         size: Number of examples.
-        batch_size: Examples a batch; fewer if a process has fewer.
+        batch_size: Examples a batch of this process; fewer if a process has fewer.
         seed: Of the order.
         replicas, rank: Number of processes, and which one this is.
     """
@@ -40,7 +42,7 @@ class EpochBatches(Sampler[list[int]]):
         self.sampler.set_epoch(epoch)
 
     def begin_at(self, step: int) -> None:
-        """Let the epoch that optimiser step `step` belongs to begin at that step's batch; others are whole."""
+        """Let the epoch that step `step` belongs to begin at that step's batch; others are whole."""
         self._begin = divmod(step, len(self))
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -57,12 +59,12 @@ class EpochBatches(Sampler[list[int]]):
 class ResumableLoader(DataLoader):
     """Batches (index, images) in the order of an EpochBatches; the images are in memory, so no workers are needed."""
 
-    def __init__(self, data: ImageSet, batches: EpochBatches) -> None:
-        super().__init__(_indexed(data), sampler=batches, batch_size=None)
+    def __init__(self, images: Tensor, batches: EpochBatches) -> None:
+        super().__init__(_indexed(images), sampler=batches, batch_size=None)
         self.batches = batches
 
     # Lightning takes a loader with these two for one that can resume inside an epoch. Where to begin
-    # follows from the optimiser step alone (FlowModule.on_load_checkpoint), which is in every checkpoint.
+    # is in the state of ImageData.
     def state_dict(self) -> dict[str, Any]:
         """Nothing beyond the optimiser step."""
         return {}
@@ -71,10 +73,80 @@ class ResumableLoader(DataLoader):
         """Nothing to do."""
 
 
-def _indexed(data: ImageSet) -> TensorDataset:
-    return TensorDataset(torch.arange(len(data)), data.images)
+class ImageData(L.LightningDataModule):
+    """Training and validation images in memory, shared out over the processes of Lightning's trainer.
+
+    Every process takes its part of each batch, so that the batches, and the steps, are those of one process.
+
+    Args:
+        train: Images `(m, c, h, w)`, of any dtype.
+        validation: Images of the same kind, or None.
+        batch_size: Images a step, over all processes; at most the number of images.
+        eval_batch: The same in validation.
+        seed: Of the order.
+    """
+
+    def __init__(
+        self, train: Tensor, validation: Tensor | None, *, batch_size: int, eval_batch: int, seed: int
+    ) -> None:
+        super().__init__()
+        self.train, self.validation = train, validation
+        self.batch_size, self.eval_batch, self.seed = min(batch_size, len(train)), eval_batch, seed
+        self._step = 0
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of a pass over the training images."""
+        return len(self.train) // self.batch_size
+
+    def _processes(self) -> tuple[int, int]:
+        assert self.trainer is not None
+        return self.trainer.world_size, self.trainer.global_rank
+
+    def train_dataloader(self) -> ResumableLoader:
+        """This process' part of each batch.
+
+        Raises:
+            DataError: The batch size is not a multiple of the number of processes.
+        """
+        replicas, rank = self._processes()
+        if self.batch_size % replicas:
+            raise DataError(
+                f"batch_size: expected a multiple of the {replicas} processes that share a batch, got "
+                f"{self.batch_size}; give another batch size or number of devices"
+            )
+        batches = EpochBatches(len(self.train), self.batch_size // replicas, self.seed, replicas, rank)
+        batches.begin_at(self._step)
+        return ResumableLoader(self.train, batches)
+
+    def val_dataloader(self) -> DataLoader | list[DataLoader]:
+        """This process' part of each validation batch; every process has as many batches."""
+        if self.validation is None:
+            return []
+        replicas, rank = self._processes()
+        size = len(self.validation)
+        if replicas == 1:
+            return eval_loader(self.validation, self.eval_batch)
+        if size < replicas:
+            raise DataError(f"validation: expected at least an image for each of {replicas} processes, got {size}")
+        parts = torch.arange(size).tensor_split(-(-size // self.eval_batch) * replicas)
+        return DataLoader(_indexed(self.validation), batch_sampler=[part.tolist() for part in parts[rank::replicas]])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of batches seen."""
+        assert self.trainer is not None
+        # With several optimisers (a GAN's) each counts in `global_step`.
+        return {"step": self.trainer.global_step // len(self.trainer.optimizers)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Begin where a checkpoint was written."""
+        self._step = state["step"]
 
 
-def eval_loader(data: ImageSet, batch_size: int) -> DataLoader:
+def _indexed(images: Tensor) -> TensorDataset:
+    return TensorDataset(torch.arange(len(images)), images)
+
+
+def eval_loader(images: Tensor, batch_size: int) -> DataLoader:
     """All batches (index, images) in order."""
-    return DataLoader(_indexed(data), batch_size=batch_size)
+    return DataLoader(_indexed(images), batch_size=batch_size)

@@ -4,7 +4,10 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["TrainSettings"]
+__all__ = ["LOGS", "PRECISIONS", "TrainSettings"]
+
+PRECISIONS = ("32-true", "64-true", "bf16-mixed")
+LOGS = ("csv", "tensorboard")
 
 
 @dataclass(frozen=True)
@@ -13,7 +16,7 @@ class TrainSettings:
 
     Args:
         epochs: At most so many passes over the training data.
-        batch_size: Images a step.
+        batch_size: Images a step, over all processes together: the result does not depend on their number.
         learning_rate: Peak of the schedule: linear warm-up, then a cosine to zero.
         warmup: Steps of the warm-up.
         clip: Gradient norm above which gradients are scaled down.
@@ -21,6 +24,11 @@ class TrainSettings:
         max_seconds: Stop after so many seconds, whatever was reached; None for no limit.
         checkpoint_every: Steps between checkpoints from which the run can be resumed; None for none.
         seed: Decides initial weights, batch order and noise.
+        average: Decay of an exponential moving average of the weights, such as 0.999, which is what validation
+            sees and the result has; None for the weights themselves.
+        precision: "32-true", "64-true", or "bf16-mixed": networks in bfloat16, log-determinants in float32.
+        compile: Compile the model with torch.compile: pays on a GPU, and costs on a CPU.
+        log: "csv" or "tensorboard".
     """
 
     epochs: int = 30
@@ -32,6 +40,10 @@ class TrainSettings:
     max_seconds: float | None = None
     checkpoint_every: int | None = None
     seed: int = 0
+    average: float | None = None
+    precision: str = "32-true"
+    compile: bool = False
+    log: str = "csv"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "clip", "patience"):
@@ -43,6 +55,11 @@ class TrainSettings:
             raise ValueError(f"warmup: expected a number of steps, 0 or more, got {self.warmup}")
         if self.max_seconds is not None and not 0 < self.max_seconds < math.inf:
             raise ValueError(f"max_seconds: expected a positive finite number or None, got {self.max_seconds}")
+        if self.average is not None and not 0 < self.average < 1:
+            raise ValueError(f"average: expected a decay between 0 and 1, such as 0.999, or None, got {self.average}")
+        for name, allowed in {"precision": PRECISIONS, "log": LOGS}.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}: expected one of {', '.join(allowed)}, got {getattr(self, name)!r}")
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values."""

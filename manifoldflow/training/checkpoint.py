@@ -1,0 +1,48 @@
+"""Checkpoints that are written whole or not at all."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from ..files import atomic_path
+
+__all__ = ["BEST", "CHECKPOINTS", "LAST", "WholeCheckpoints", "read_checkpoint"]
+
+CHECKPOINTS = "checkpoints"
+"""The folder of checkpoints inside a training's folder: `best.ckpt` (weights) and `last.ckpt` (to resume from)."""
+BEST, LAST = "best", "last"
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes beside the old checkpoint and renames.
+
+    Lightning's own writes to the system's temporary folder and moves the file from there, which
+    copies where that is another file system: a kill or a full disk then leaves half a checkpoint.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write `path`.
+
+        Raises:
+            OSError: Disk full, unwritable folder ...; names the file; what stood there before is intact.
+        """
+        content = io.BytesIO()  # torch.save reports what goes wrong on a disk as a RuntimeError without its reason
+        torch.save(checkpoint, content)
+        try:
+            with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
+                file.write(content.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OSError(
+                error.errno, f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
+            ) from error
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's content on the CPU; nothing in it is executed."""
+    return torch.load(path, weights_only=True, map_location="cpu")
