@@ -69,6 +69,6 @@ def check_archive(path: Path, published: tuple[int, str]) -> bool:
     found = file_md5(path)
     if found != md5:
         raise DataError(
-            f"{path}: damaged: it has the published size and MD5 {found} instead of {md5}; download it again"
+            f"{path}: damaged: it has the published size, and MD5 {found} instead of {md5}; download it again"
         )
     return True

@@ -2,20 +2,16 @@
 
 import gzip
 import pickle
-import struct
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from manifoldflow.data import load_images, read_idx, read_numpy
+from manifoldflow.data import load_images, read_idx, read_numpy, split_published
 from manifoldflow.errors import DataError
 
-
-def idx_bytes(array):
-    head = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
-    return head + array.astype(np.uint8).tobytes()
+from .files import idx_bytes
 
 
 @pytest.fixture
@@ -41,7 +37,12 @@ def test_idx_folder_gzipped_or_not(idx_folder):
     data = load_images(folder)
     assert torch.equal(data.images[:12, 0], torch.from_numpy(images).to(torch.uint8))
     assert data.labels.tolist() == [*labels, *labels[:3]]
-    assert data.levels == 256
+    assert (data.levels, data.published_test) == (256, 3)
+    test = split_published(data, 0.25, seed=0)[2]
+    assert torch.equal(test.images[:, 0], torch.from_numpy(images[:3]).to(torch.uint8))
+    (folder / "t10k-images.idx3-ubyte").write_bytes(idx_bytes(images[:3, 1:]))
+    with pytest.raises(DataError, match=r"expected train and t10k images of one size, got \[\(4, 6\), \(5, 6\)\]"):
+        load_images(folder)
 
 
 def test_idx_without_labels_or_with_other_counts(idx_folder):
