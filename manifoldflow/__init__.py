@@ -3,15 +3,20 @@
 The rooms `training`, `evaluation`, `report` and `steps` need the extra `train` and are imported on demand.
 """
 
+import sys
 from importlib.metadata import version
 
-from . import charts, data, distributions, errors, flows, interpolation, manifolds, models, realism, special
-from .distributions import Dirichlet, VonMisesFisher
-from .flows import ManifoldFlow
-from .interpolation import interpolate
-from .manifolds import Euclidean, Hypersphere, Simplex
-
 __version__ = version("manifoldflow")
+
+try:
+    from . import charts, data, distributions, errors, flows, interpolation, manifolds, models, realism, special
+    from .distributions import Dirichlet, VonMisesFisher
+    from .flows import ManifoldFlow
+    from .interpolation import interpolate
+    from .manifolds import Euclidean, Hypersphere, Simplex
+except ImportError:
+    if sys.argv[1:2] != ["doctor"]:  # which is there to tell what is broken
+        raise
 
 __all__ = [
     "Dirichlet",

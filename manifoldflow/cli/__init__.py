@@ -8,7 +8,8 @@ except ImportError as missing:
         f'manifoldflow: the command line needs {missing.name}; install it with: pip install "manifoldflow[train]"'
     ) from missing
 
-from . import demo, ends, evaluate, experiment, interpolate, report, sample, solve, train  # noqa: F401  # each adds its command to the app
+# Each adds its command to the app.
+from . import demo, doctor, ends, evaluate, experiment, interpolate, report, sample, solve, train  # noqa: F401
 from .app import app
 
 __all__ = ["app"]

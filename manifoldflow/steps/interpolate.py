@@ -168,10 +168,7 @@ def interpolate_step(
     }
     with new_folder(out, "interpolate", record) as folder:
         for name in names:
-            generator = torch.Generator().manual_seed(seed)
-            points = interpolate(start, end, method=name, base=run.flow.base, steps=steps, generator=generator)
-            parts = [quantise(run.flow.decode(part), run.levels) for part in points.split(_PAIRS_A_CHUNK)]
-            decoded = torch.cat(parts)
+            points, decoded = _paths(run, start, end, name, steps, seed)
             np.savez(folder / f"{name}.npz", points=points.numpy(), images=decoded.numpy(), times=times.numpy())
             save_strips(folder / f"{name}.png", decoded, run.levels)
             if animate:
@@ -228,6 +225,18 @@ class StoredInterpolation:
         if arrays["times"].shape != shape[1:]:
             raise DataError(f"{self.path}: expected {self.steps} times, got {tuple(arrays['times'].shape)}")
         return Interpolation(self.base, self.method, self.title, **arrays)
+
+
+def _paths(run: TrainedRun, start: Tensor, end: Tensor, method: str, steps: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Points (pairs, steps, n) and images of one method; beside them only a chunk's work is in memory."""
+    generator = torch.Generator().manual_seed(seed)
+    points = start.new_empty(len(start), steps, start.shape[-1])
+    images = torch.empty(len(start), steps, *run.description.shape, dtype=torch.uint8)
+    chunks = (x.split(_PAIRS_A_CHUNK) for x in (start, end, points, images))
+    for a, b, point, image in zip(*chunks):
+        point.copy_(interpolate(a, b, method=method, base=run.flow.base, steps=steps, generator=generator))
+        image.copy_(quantise(run.flow.decode(point), run.levels))
+    return points, images
 
 
 def read_interpolations(folder: Path) -> tuple[TrainedRun, dict[str, Any], list[StoredInterpolation]]:
