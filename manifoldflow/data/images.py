@@ -144,8 +144,8 @@ def reduce_bits(data: ImageSet, bits: int) -> ImageSet:
 
     Reference: Kingma and Dhariwal 2018 (arXiv 1807.03039), section 6, on 5-bit images.
     """
-    if not 1 <= bits <= 8:
-        raise DataError(f"bits: expected 1 to 8, got {bits}")
+    if type(bits) is not int or not 1 <= bits <= 8:
+        raise DataError(f"bits: expected 1 to 8, got {bits!r}")
     if bits == 8:
         return data
     if data.levels != 256:

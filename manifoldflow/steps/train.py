@@ -1,6 +1,7 @@
 """Train one flow on a data set and save it with everything needed to use it again."""
 
 import shutil
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..data import DATA_SETS, ImageSet, load_images, quantise, split
+from ..data import DATA_SETS, ImageSet, load_images, quantise, split, split_published
 from ..errors import DataError
 from ..files import MARKER, damaged, resumable_folder, unfinished
 from ..flows import FlowDescription, ManifoldFlow, build_flow
-from ..training import SavedFlow, TrainSettings, load_flow, save_flow, train_flow
+from ..training import Placement, SavedFlow, TrainSettings, load_flow, save_flow, train_flow
 from ..training.fit import CHECKPOINTS
 from ..training.flow_module import held_out_bits_per_dim
+from ..training.placement import is_first_process
 from .record import read_record, versions
 
 __all__ = ["DataChoice", "TrainedRun", "load_run", "resume_training", "seeded_samples", "train_step"]
@@ -31,6 +33,8 @@ class DataChoice:
         size: Side in pixels for a folder of images.
         validation, test: Fractions held out; the rest is for training.
         seed: Of the split.
+        bits: Of each pixel, 8 for the images as they are.
+        published_test: Test on the part that was published for it instead of a fraction of all images.
     """
 
     source: str
@@ -38,6 +42,8 @@ class DataChoice:
     validation: float = 0.1
     test: float = 0.2
     seed: int = 0
+    bits: int = 8
+    published_test: bool = False
 
     def resolved(self) -> "DataChoice":
         """The same with an absolute path, to be found again from anywhere; what does not exist stays as it is."""
@@ -54,7 +60,10 @@ class DataChoice:
                 "validation, test: expected positive fractions that leave something to train on, "
                 f"got {self.validation} and {self.test}"
             )
-        data = load_images(self.source, size=self.size)
+        data = load_images(self.source, size=self.size, bits=self.bits)
+        if self.published_test:
+            train, validation, test = split_published(data, self.validation, seed=self.seed)
+            return train, validation, test
         fractions = [1 - self.validation - self.test, self.validation, self.test]
         train, validation, test = split(data, fractions, seed=self.seed)
         if len(test) < 2:
@@ -103,25 +112,31 @@ def train_step(
     levels: int = 2,
     steps: int = 8,
     hidden: int = 64,
+    preprocess: str = "centred",
     settings: TrainSettings,
     progress: bool = True,
+    placement: Placement | None = None,
 ) -> dict[str, Any]:
     """Train a Glow with the given base; write the model, its log and its record to `out`; return the record.
 
+    Over several processes (`placement`) the first one writes, and all return the record.
+
     Raises:
         ValueError, DataError: A setting or the data is not as expected; nothing is written then.
-        FloatingPointError, KeyboardInterrupt: If there is a checkpoint, it is kept for `resume_training`.
+        FloatingPointError, KeyboardInterrupt, OSError: If there is a checkpoint, it is kept for `resume_training`.
     """
     data = data.resolved()
     parts = data.load()
     description = FlowDescription(
-        parts[0].shape, base=base, base_parameter=base_parameter, levels=levels, steps=steps, hidden=hidden
+        parts[0].shape, base, base_parameter, levels=levels, steps=steps, hidden=hidden, preprocess=preprocess
     )
-    return _train(data, parts, out, description, settings, resume=False, progress=progress)
+    return _train(data, parts, out, description, settings, resume=False, progress=progress, placement=placement)
 
 
-def resume_training(out: Path, *, progress: bool = True) -> dict[str, Any]:
+def resume_training(out: Path, *, progress: bool = True, placement: Placement | None = None) -> dict[str, Any]:
     """Continue the run that was stopped before it could write `out`, with the settings it was started with.
+
+    It may run elsewhere than it began: on more or fewer devices, say.
 
     Raises:
         DataError: There is no such run.
@@ -135,7 +150,7 @@ def resume_training(out: Path, *, progress: bool = True) -> dict[str, Any]:
         data = DataChoice(**settings["data"])
         description = FlowDescription.from_json(settings["flow"])
         training = TrainSettings(**settings["training"])
-    return _train(data, data.load(), out, description, training, resume=True, progress=progress)
+    return _train(data, data.load(), out, description, training, resume=True, progress=progress, placement=placement)
 
 
 def _fingerprints(train: ImageSet, test: ImageSet) -> dict[str, str]:
@@ -155,16 +170,20 @@ def _train(
     *,
     resume: bool,
     progress: bool,
+    placement: Placement | None,
 ) -> dict[str, Any]:
     train, validation, test = parts
     build_flow(description)  # raises, before anything is written, if the images do not suit
     record: dict[str, Any] = {
         "settings": {"data": asdict(data), "flow": description.to_json(), "training": settings.to_json()},
         "images": {"train": len(train), "validation": len(validation), "test": len(test)},
+        "origin": train.note,
         "fingerprints": _fingerprints(train, test),
         "versions": versions(),
     }
-    with resumable_folder(out, "train", record, resume=resume, keep=_has_checkpoint) as folder:
+    first = is_first_process()
+    kept = resumable_folder(out, "train", record, resume=resume, keep=_has_checkpoint)
+    with kept if first else nullcontext(unfinished(out)) as folder:
         try:
             result = train_flow(
                 description,
@@ -175,8 +194,9 @@ def _train(
                 resume=resume,
                 progress=progress,
                 title=description.base,
+                placement=placement,
             )
-        except (FloatingPointError, KeyboardInterrupt) as error:
+        except (FloatingPointError, KeyboardInterrupt, OSError) as error:
             hint = "; continue from the last checkpoint with --resume" if _has_checkpoint(folder) else ""
             raise type(error)(f"{error}{hint}") from error
         bpd = held_out_bits_per_dim(result.flow, test, seed=settings.seed, draws=_BPD_DRAWS)
@@ -190,8 +210,9 @@ def _train(
             "seconds": round(result.seconds, 2),
             "images_per_second": round(result.images_per_second, 1),
         }
-        save_flow(folder, SavedFlow(result.flow, description, train.levels, record["result"]))
-        shutil.rmtree(folder / CHECKPOINTS)  # the best weights now stand in flow.safetensors
+        if first:
+            save_flow(folder, SavedFlow(result.flow, description, train.levels, record["result"]))
+            shutil.rmtree(folder / CHECKPOINTS)  # the best weights now stand in flow.safetensors
     return {"command": "train", **record}
 
 
@@ -203,7 +224,7 @@ def seeded_samples(run: TrainedRun, count: int, seed: int) -> Tensor:
 
 
 def load_run(folder: Path) -> TrainedRun:
-    """What `train_step` wrote, without its data.
+    """What `train_step` wrote, without its data; the flow in torch's default dtype, whatever it was trained in.
 
     Raises:
         DataError: Not such a folder, or a damaged one.
@@ -214,4 +235,5 @@ def load_run(folder: Path) -> TrainedRun:
     with damaged(folder / MARKER):
         data = DataChoice(**record["settings"]["data"])
         float(record["result"]["test_bpd"])
-    return TrainedRun(folder, saved.flow, saved.description, data, saved.levels, record)
+    flow = saved.flow.to(torch.get_default_dtype())
+    return TrainedRun(folder, flow, saved.description, data, saved.levels, record)
