@@ -93,7 +93,9 @@ def pair_source(run: TrainedRun, data: str | None) -> ImageSet:
     """
     if data == run.data.source:
         raise DataError(f"data: the model was trained on {data}; leave --data out to take its held-out test images")
-    images = run.load_data()[2] if data is None else load_images(data, size=run.description.shape[1])
+    images = (
+        run.load_data()[2] if data is None else load_images(data, size=run.description.shape[1], bits=run.data.bits)
+    )
     if images.shape != run.description.shape or images.levels != run.levels:
         raise DataError(
             f"data: expected images {run.description.shape} with {run.levels} levels as the model has, "
