@@ -2,15 +2,18 @@
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+from safetensors import SafetensorError
 
 from ..files import atomic_path
 
-__all__ = ["BEST", "CHECKPOINTS", "LAST", "WholeCheckpoints", "read_checkpoint"]
+__all__ = ["BEST", "CHECKPOINTS", "LAST", "WholeCheckpoints", "read_checkpoint", "writing"]
 
 CHECKPOINTS = "checkpoints"
 """The folder of checkpoints inside a training's folder: `best.ckpt` (weights) and `last.ckpt` (to resume from)."""
@@ -32,15 +35,24 @@ class WholeCheckpoints(TorchCheckpointIO):
         """
         content = io.BytesIO()  # torch.save reports what goes wrong on a disk as a RuntimeError without its reason
         torch.save(checkpoint, content)
-        try:
-            with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise OSError(
-                error.errno, f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
-            ) from error
+        with writing(path), atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
+            file.write(content.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """Say which file could not be written, and what to do, in one line.
+
+    Raises:
+        OSError: Disk full, unwritable folder ...
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OSError(f"{path}: cannot be written ({reason}); free some space or choose another folder") from error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from ..errors import DataError
-from ..files import atomic_path, read_json, write_json
+from ..files import read_json, write_json
 from ..flows import FlowDescription, ManifoldFlow, build_flow
+from .checkpoint import writing
+from .weights import load_weights, save_weights
 
 __all__ = ["SavedFlow", "load_flow", "save_flow"]
 
@@ -35,15 +35,16 @@ class SavedFlow:
 
 
 def save_flow(folder: Path, saved: SavedFlow) -> None:
-    """Write `flow.safetensors` and `flow.json` into an existing folder, each whole or not at all."""
+    """Write `flow.safetensors` and `flow.json` into an existing folder, each whole or not at all.
+
+    Raises:
+        OSError: Disk full, unwritable folder ...; names the file.
+    """
     folder = Path(folder)
-    weights = {name: value.detach().contiguous().cpu() for name, value in saved.flow.state_dict().items()}
-    with atomic_path(folder / _WEIGHTS) as temporary:
-        save_file(weights, temporary)
-    write_json(
-        folder / _DESCRIPTION,
-        {"flow": saved.description.to_json(), "levels": saved.levels, "training": saved.training},
-    )
+    save_weights(folder / _WEIGHTS, saved.flow)
+    content = {"flow": saved.description.to_json(), "levels": saved.levels, "training": saved.training}
+    with writing(folder / _DESCRIPTION):
+        write_json(folder / _DESCRIPTION, content)
 
 
 def load_flow(folder: Path) -> SavedFlow:
@@ -64,23 +65,5 @@ def load_flow(folder: Path) -> SavedFlow:
             flow = build_flow(description)
     except ValueError as error:
         raise DataError(f"{folder / _DESCRIPTION}: {error}") from error
-    path = folder / _WEIGHTS
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"{path}: not a readable safetensors file ({error})") from error
-    expected = {name: tuple(value.shape) for name, value in flow.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    if expected != found:
-        name = next(n for n in (*expected, *found) if expected.get(n) != found.get(n))
-        raise DataError(
-            f"{path}: the weights are those of another architecture than {_DESCRIPTION} describes: "
-            f"{name} expected {expected.get(name)}, got {found.get(name)}"
-        )
-    for name, value in weights.items():
-        if not torch.isfinite(value).all():
-            raise DataError(f"{path}: {name} holds NaN or infinite values")
-        if name.startswith("base_") and not torch.equal(value, flow.state_dict()[name]):
-            raise DataError(f"{path}: {name} is not the one of the base that {_DESCRIPTION} describes")
-    flow.load_state_dict(weights)
+    load_weights(folder / _WEIGHTS, flow, _DESCRIPTION, constants="base_")
     return SavedFlow(flow.eval(), description, content["levels"], content.get("training") or {})

@@ -16,7 +16,7 @@ from ..errors import DataError
 from .batches import ImageData
 from .checkpoint import BEST, CHECKPOINTS, LAST, WholeCheckpoints, read_checkpoint
 from .module import TrainingModule
-from .placement import Placement
+from .placement import Placement, all_or_none
 from .settings import TrainSettings
 from .trainer import interruptible, quiet_lightning
 
@@ -72,7 +72,7 @@ def run_training(
         DataError: Devices or a strategy that Lightning does not have here.
         FloatingPointError: A loss became NaN or infinite; names the step and a remedy.
         KeyboardInterrupt: With the step that was reached.
-        OSError: A file could not be written; the last checkpoint is intact.
+        OSError: A file could not be written, or another process ended; the last checkpoint is intact.
     """
     settings, placement = module.settings, placement or Placement()
     if settings.log == "tensorboard":
@@ -108,7 +108,7 @@ def run_training(
             raise DataError(f"devices, strategy: Lightning cannot run on {placement}: {reason:.300}") from error
         started = time.perf_counter()
         first_step = read_checkpoint(start)["global_step"] if start else 0
-        with interruptible(trainer, "training"):
+        with interruptible(trainer, "training"), all_or_none(trainer):
             trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
         seconds = time.perf_counter() - started
     best_epoch, value = trainer.current_epoch - 1, float("nan")

@@ -1,10 +1,14 @@
 """Where a training runs: devices, machines, strategy, all as Lightning takes them."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import lightning as L
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-__all__ = ["Placement", "is_first_process"]
+__all__ = ["Placement", "all_or_none", "ended_processes", "is_first_process"]
 
 
 @dataclass(frozen=True)
@@ -32,3 +36,30 @@ class Placement:
 def is_first_process() -> bool:
     """Whether this process writes the files; Lightning starts the others with the same command."""
     return int(rank_zero_only.rank) == 0
+
+
+def ended_processes(trainer: L.Trainer) -> str:
+    """What became of the processes that this one started, if any of them has failed; else ""."""
+    for process in getattr(trainer.strategy.launcher, "procs", ()):
+        if code := process.poll():
+            how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+            return f"process {process.pid} of this run {how}"
+    return ""
+
+
+@contextmanager
+def all_or_none(trainer: L.Trainer) -> Iterator[None]:
+    """End the other processes when this one fails, as they would wait for it; say so when one of them has failed.
+
+    Raises:
+        ChildProcessError: Another process has ended.
+    """
+    try:
+        yield
+    except BaseException as error:
+        ended = ended_processes(trainer)
+        if getattr(trainer.strategy.launcher, "procs", None):
+            trainer.strategy.launcher.kill(signal.SIGKILL)
+        if ended and isinstance(error, RuntimeError):  # torch's word for a broken connection
+            raise ChildProcessError(ended) from error
+        raise
