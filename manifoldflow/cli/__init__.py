@@ -9,7 +9,7 @@ except ImportError as missing:
     ) from missing
 
 # Each adds its command to the app.
-from . import demo, doctor, ends, evaluate, experiment, interpolate, report, sample, solve, train  # noqa: F401
+from . import demo, doctor, ends, evaluate, experiment, interpolate, realism, report, sample, solve, train  # noqa: F401
 from .app import app
 
 __all__ = ["app"]
