@@ -120,7 +120,7 @@ def evaluate_step(
         }
         write_json(folder / "evaluation.json", result)
         write_text(folder / "table.csv", rows_to_csv(result["rows"]))
-        write_text(folder / "table.md", rows_to_markdown(result["rows"]))
+        write_text(folder / "table.md", _table_text(extractor) + rows_to_markdown(result["rows"]))
         np.savez(folder / "images.npz", **arrays)  # type: ignore[arg-type]  # numpy types the keywords as bool
     return result
 
@@ -172,6 +172,13 @@ def _profile_json(profile: Profile, motion: Motion) -> dict[str, Any]:
             "typicality": (2 * torch.minimum(profile.realism, 1 - profile.realism))[shown].tolist(),
         },
     }
+
+
+def _table_text(extractor: Extractor) -> str:
+    return (
+        f"Distances in {extractor.num_features} features of the {extractor.name}. kernel_sd is over random subsets "
+        "of the images, not over training runs.\n\n"
+    )
 
 
 def _nearest(images: Tensor, train: ImageSet) -> float:

@@ -126,7 +126,8 @@ def tables_to_markdown(tables: dict[str, Any]) -> str:
         f"{seeds} {'seed' if seeds == 1 else 'seeds'}, {tables['pairs']} pairs of test images; mean ± standard "
         f"deviation over the seeds. Distances are measured in {extractor['features']} features of the "
         f"{extractor['name']}{accuracy}, to {tables['reference_images']} training images; real images have "
-        f"{tables['floor']['frechet']:.3f}.\n"
+        f"{tables['floor']['frechet']:.3f}. z: base log-density in standard deviations from typical; KS: distance "
+        "of its law from that under the base; lengths are Euclidean, of values in [0, 1] and of features.\n"
     )
     if published and "Inception" not in extractor["name"]:
         text += "The published distances are in Inception's features, and not comparable with ours.\n"
