@@ -83,6 +83,8 @@ def run_training(
     if progress:
         callbacks.append(_progress_bar(title))
     several = placement.devices * placement.num_nodes > 1
+    if settings.precision == "64-true":
+        module.double()  # Lightning would do so only after the averaged weights were set up in float32
     with quiet_lightning():
         try:
             trainer = L.Trainer(

@@ -37,6 +37,8 @@ def quiet_lightning() -> Iterator[None]:
                 ".*does not have many workers.*",
                 ".*logging interval.*",
                 "Checkpoint directory .* exists.*",
+                ".*have no `validation_step`.*",
+                ".*manual optimization and every_n_train_steps.*",  # after the step is what we resume from
             ):
                 warnings.filterwarnings("ignore", message)
             warnings.filterwarnings("ignore", category=DeprecationWarning, module="(lightning|torch).*")
