@@ -6,7 +6,7 @@ from typing import IO
 
 import numpy as np
 
-__all__ = ["check_unpacked", "read_npy", "read_npz"]
+__all__ = ["check_unpacked", "check_zip", "read_npy", "read_npz"]
 
 _ALWAYS_ALLOWED = 1 << 30
 _LARGEST_RATIO = 64
@@ -25,6 +25,16 @@ def check_unpacked(path: Path, promised: int) -> None:
         raise ValueError(
             f"the header promises {promised} bytes, more than the {allowed} allowed for a file of its size"
         )
+
+
+def check_zip(path: Path) -> None:
+    """The same for all that a zip file holds.
+
+    Raises:
+        Exception: It is not a zip file; ValueError if it is a decompression bomb.
+    """
+    with zipfile.ZipFile(path) as archive:
+        check_unpacked(path, sum(member.file_size for member in archive.infolist()))
 
 
 def _read_array(file: IO[bytes], length: int) -> np.ndarray:
@@ -64,8 +74,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             the name or the headers say.
     """
     arrays = {}
-    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-        check_unpacked(path, sum(member.file_size for member in archive.infolist()))
+    check_zip(path)
+    with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             name = member.filename.removesuffix(".npy")
             if name == member.filename or name in arrays:

@@ -10,6 +10,9 @@ from .preprocess import PREPROCESSING, Logit, Preprocessed
 
 __all__ = ["FlowDescription", "build_flow"]
 
+_LARGEST = {"levels": 12, "steps": 1000, "hidden": 100_000}
+"""What a description that was read may ask for; twelve levels halve 4096 pixels to one."""
+
 
 @dataclass(frozen=True)
 class FlowDescription:
@@ -36,6 +39,16 @@ class FlowDescription:
         """d = c h w."""
         c, h, w = self.shape
         return c * h * w
+
+    @property
+    def least_parameters(self) -> int:
+        """Fewer than the flow's weights are: those of the couplings' middle convolutions and of the mixings."""
+        channels, count = self.shape[0], 0
+        for _ in range(self.levels):
+            channels *= 4
+            count += self.steps * (self.hidden**2 + channels**2)
+            channels -= channels // 2
+        return count
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values."""
@@ -67,6 +80,9 @@ class FlowDescription:
         shape = fields["shape"]
         if len(shape) != 3 or not all(type(n) is int and 1 <= n <= 4096 for n in shape):
             raise ValueError(f"flow description: shape: expected [c, h, w], got {shape!r:.100}")
+        for name, most in _LARGEST.items():
+            if fields[name] > most:
+                raise ValueError(f"flow description: {name}: expected at most {most}, got {fields[name]}")
         return cls(**{**fields, "shape": tuple(shape)})
 
 

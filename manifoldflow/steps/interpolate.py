@@ -14,8 +14,9 @@ from ..errors import DataError
 from ..evaluation import choose_pairs
 from ..files import MARKER, damaged, new_folder, read_npz
 from ..interpolation import METHODS, interpolate, methods_for
+from ..training.export import weights_sha256
 from .pictures import save_animation, save_grid, save_sheet, save_strips
-from .record import read_record, relative_to, versions
+from .record import read_record, recorded_model, relative_to, versions
 from .train import DataChoice, TrainedRun, load_run
 
 __all__ = [
@@ -162,6 +163,7 @@ def interpolate_step(
             "steps": steps,
             "seed": seed,
         },
+        "model_sha256": weights_sha256(model),
         "base": base_name,
         "levels": run.levels,
         "pair_index": index.tolist(),
@@ -251,7 +253,7 @@ def read_interpolations(folder: Path) -> tuple[TrainedRun, dict[str, Any], list[
     record = read_record(folder, "interpolate")
     with damaged(folder / MARKER):
         settings, base = record["settings"], record["base"]
-        run = load_run(folder / settings["model"])
+        run = load_run(recorded_model(folder, record))
         names = list(settings["methods"])
         pairs, steps = len(record["pair_index"]), int(settings["steps"])
         if base != run.description.base or pairs != len(record["pair_labels"]) or not names:

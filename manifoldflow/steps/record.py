@@ -2,14 +2,16 @@
 
 import os
 import platform
+import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
 from ..files import MARKER, read_json
+from ..training.export import weights_sha256
 
-__all__ = ["read_record", "relative_to", "versions"]
+__all__ = ["file_name", "read_record", "recorded_folder", "recorded_model", "relative_to", "versions"]
 
 _PACKAGES = ("manifoldflow", "torch", "geomstats", "pyro-ppl", "numpy", "lightning", "torchmetrics")
 
@@ -33,6 +35,43 @@ def read_record(folder: Path, command: str) -> dict[str, Any]:
         found = record.get("command") if isinstance(record, dict) else None
         raise DataError(f"{folder}: expected a folder written by 'manifoldflow {command}', it is one of {found!r}")
     return record
+
+
+def recorded_folder(folder: Path, path: Any, command: str) -> Path:
+    """The folder that a record in `folder` names by a path as seen from there, written by `command`.
+
+    A record may come from elsewhere, so that what it names is only where to look.
+
+    Raises:
+        DataError: The path is absolute, or what it leads to was not written by that command.
+    """
+    if not isinstance(path, str) or not path or Path(path).is_absolute():
+        raise DataError(f"{folder}: its record names {path!r:.200}; expected a path as seen from that folder")
+    read_record(Path(folder) / path, command)
+    return Path(folder) / path
+
+
+def recorded_model(folder: Path, record: dict[str, Any]) -> Path:
+    """The model that the record of interpolations in `folder` names, if it is still the very one they were made with.
+
+    Raises:
+        DataError: It is another one, or none.
+    """
+    model = recorded_folder(folder, record["settings"]["model"], "train")
+    if weights_sha256(model) != record["model_sha256"]:
+        raise DataError(f"{folder}: was made with another model than {model} now is; interpolate again")
+    return model
+
+
+def file_name(name: Any) -> str:
+    """`name`, if it can be part of a file's name and nothing else: no folder, not hidden.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.+-]*", name):
+        raise ValueError(f"expected a name of letters, digits, '.', '+' and '-', got {name!r:.100}")
+    return name
 
 
 def relative_to(path: Path, folder: Path) -> str:

@@ -8,7 +8,7 @@ from ..errors import DataError
 from ..files import damaged, new_folder, read_npz, write_json, write_text
 from ..report import write_report
 from .evaluate import read_evaluation
-from .record import read_record, versions
+from .record import file_name, read_record, recorded_folder, recorded_model, versions
 from .tables import rows_to_csv
 
 __all__ = ["report_step"]
@@ -38,9 +38,10 @@ def write_report_files(evaluation: Path, folder: Path) -> dict[str, Any]:
     histories = {}
     with damaged(evaluation / "evaluation.json"):
         for path, model in zip(result["settings"]["interpolations"], result["models"], strict=True):
-            interpolation = evaluation / path
+            file_name(model["name"])  # figures are named after it
+            interpolation = recorded_folder(evaluation, path, "interpolate")
             record = read_record(interpolation, "interpolate")
-            histories[model["base"]] = _history(interpolation / record["settings"]["model"])
+            histories[model["base"]] = _history(recorded_model(interpolation, record))
         write_report(result, images, histories, folder)
         write_text(folder / "table.csv", rows_to_csv(result["rows"]))
     write_json(folder / "evaluation.json", result)

@@ -11,7 +11,9 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from safetensors import SafetensorError
 
+from ..errors import DataError
 from ..files import atomic_path
+from ..unpacking import check_zip
 
 __all__ = ["BEST", "CHECKPOINTS", "LAST", "WholeCheckpoints", "read_checkpoint", "writing"]
 
@@ -56,5 +58,15 @@ def writing(path: Path | str) -> Iterator[None]:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content on the CPU; nothing in it is executed."""
-    return torch.load(path, weights_only=True, map_location="cpu")
+    """A checkpoint's content on the CPU; nothing in it is executed.
+
+    Raises:
+        DataError: It is missing, damaged, holds more than tensors and plain values, or would unpack to far more
+            than it is.
+    """
+    try:
+        check_zip(path)
+        return torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # torch raises what its parsers and its unpickler meet, in many lines
+        reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
+        raise DataError(f"{path}: not a readable checkpoint ({reason:.200}); nothing in it was executed") from error
