@@ -69,8 +69,8 @@ def solve(
     quiet: Quiet = False,
 ) -> None:
     """Solve the paths of all rows; the same command again continues what was stopped. One .npy for each array."""
-    from ..jobs import Placement
     from ..steps import solve_step
+    from ..training import Placement
 
     if features is Features.inception:
         extractor = chosen_extractor(ExtractorName.inception, weights)

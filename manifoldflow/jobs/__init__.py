@@ -10,7 +10,7 @@ except ImportError as error:
 from .ends import EndPoints, write_ends
 from .paths import JobPaths
 from .rows import Field, RowResults, RowSolver
-from .run import Job, Placement, run_job
+from .run import Job, run_job
 from .values import PathValues
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "Job",
     "JobPaths",
     "PathValues",
-    "Placement",
     "RowResults",
     "RowSolver",
     "run_job",

@@ -140,6 +140,8 @@ def write_ends(
     shape: tuple[int, ...],
     start: Iterable[np.ndarray],
     end: Iterable[np.ndarray],
+    *,
+    dtype: str = "float32",
     others: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write `start` and `end`, given in consecutive blocks of rows, as an .npz file; whole or not at all.
@@ -147,7 +149,8 @@ def write_ends(
     Args:
         path: The file.
         shape: Of each array, (rows, n).
-        start, end: Blocks (any number of rows, n), stored as float32.
+        start, end: Blocks (any number of rows, n).
+        dtype: In which they are stored.
         others: Further arrays, such as where the end points come from.
 
     Raises:
@@ -156,13 +159,14 @@ def write_ends(
     with atomic_path(Path(path)) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, blocks in (("start", start), ("end", end)):
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+                header = {"descr": descr, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(file, header)
                 rows = 0
                 for block in blocks:
                     if block.shape[1:] != shape[1:]:
                         raise ValueError(f"{name}: expected blocks of rows {shape[1:]}, got {block.shape}")
-                    file.write(np.ascontiguousarray(block, "<f4").tobytes())
+                    file.write(np.ascontiguousarray(block, dtype).tobytes())
                     rows += len(block)
                 if rows != shape[0]:
                     raise ValueError(f"{name}: expected {shape[0]} rows, got {rows}")

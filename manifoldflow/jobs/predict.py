@@ -1,7 +1,6 @@
 """The job as Lightning sees it: blocks as batches, a step that solves one, a callback that writes it."""
 
 import os
-import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,11 +11,12 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from ..training.placement import ended_processes
 from .ends import EndPoints
 from .rows import RowResults, RowSolver
 from .shards import Block, pending, write_shard
 
-__all__ = ["RowModule", "ShardWriter", "ended_children"]
+__all__ = ["RowModule", "ShardWriter"]
 
 _Batch = tuple[Block, np.ndarray, np.ndarray]
 
@@ -105,7 +105,7 @@ class ShardWriter(BasePredictionWriter):
             raise InterruptedError("asked to stop")
         if trainer.local_rank > 0 and os.getppid() != self.parent:
             raise ChildProcessError("the process that started this one has ended")
-        if ended := ended_children(trainer):
+        if ended := ended_processes(trainer):
             raise ChildProcessError(ended)
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -114,12 +114,3 @@ class ShardWriter(BasePredictionWriter):
             trainer.strategy.barrier("all rows are written")
         except RuntimeError as error:  # what a broken connection or a time-out is for torch
             raise ChildProcessError(f"another process has ended, or did not answer ({error})") from error
-
-
-def ended_children(trainer: L.Trainer) -> str:
-    """What became of the processes that this one started, if any of them has failed; else ""."""
-    for process in getattr(trainer.strategy.launcher, "procs", ()):
-        if code := process.poll():
-            how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-            return f"process {process.pid} of this job {how}"
-    return ""

@@ -56,7 +56,7 @@ class RowSolver:
         paths: Joins the ends.
         shape: (c, h, w) of the images.
         levels: Number of values a pixel can take.
-        store: Of "points" (float32, (m, n)), "images" (uint8, (m, c, h, w)) and "values", which to keep.
+        store: Of "points" (m, n) in the flow's dtype, "images" (m, c, h, w) of uint8 and "values", which to keep.
         values: Gives the figures, if they are stored.
     """
 
@@ -72,7 +72,8 @@ class RowSolver:
     ) -> None:
         self.flow, self.paths, self.shape, self.levels, self.values = flow, paths, shape, levels, values
         (n,), m = paths.base.event_shape, paths.steps
-        fields = {"points": Field((m, n), "float32"), "images": Field((m, *shape), "uint8")}
+        dtype = str(_dtype_of(flow)).removeprefix("torch.")
+        fields = {"points": Field((m, n), dtype), "images": Field((m, *shape), "uint8")}
         self.fields = {name: field for name, field in fields.items() if name in store}
         self.fields |= {name: Field((), _SOLVED_TYPES.get(name, "float32")) for name in paths.solved}
         if values is not None:
@@ -129,7 +130,7 @@ class RowSolver:
     def _join(self, rows: Tensor, start: Tensor, end: Tensor) -> dict[str, Tensor]:
         if start.dtype == torch.uint8:
             start, end = (self._encode(rows, images, i) for i, images in enumerate((start, end)))
-        dtype = next(self.flow.parameters()).dtype
+        dtype = _dtype_of(self.flow)
         return self.paths(rows, start.to(dtype), end.to(dtype))
 
     def _encode(self, rows: Tensor, images: Tensor, which: int) -> Tensor:
@@ -144,6 +145,10 @@ class RowSolver:
         """(b, m, c, h, w) on the flow's device."""
         flat = points.flatten(0, 1).to(next(self.flow.parameters()))
         return self.flow.decode(flat).view(*points.shape[:2], *self.shape)
+
+
+def _dtype_of(flow: ManifoldFlow) -> torch.dtype:
+    return next(flow.parameters()).dtype
 
 
 _SOLVED_TYPES = {"iterations": "int64", "status": "int64"}

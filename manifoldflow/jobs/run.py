@@ -1,7 +1,6 @@
 """Run a job over a file of end points: spread, resumable, merged in the order of the rows."""
 
 import json
-import signal
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,32 +12,17 @@ from torch import nn
 
 from ..errors import DataError
 from ..files import MARKER, read_json, resumable_folder, unfinished
+from ..training import Placement
+from ..training.placement import all_or_none
 from ..training.trainer import interruptible, quiet_lightning
 from .ends import EndPoints
-from .predict import RowModule, ShardWriter, ended_children
+from .predict import RowModule, ShardWriter
 from .rows import RowSolver
 from .shards import SHARDS, SUMMARY, blocks_of, has_shards, is_merged, merge, pending, remove_shards
 
-__all__ = ["Job", "Placement", "run_job"]
+__all__ = ["Job", "run_job"]
 
 _GO_ON = "what is finished is kept: run the same command again to go on"
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where a job runs.
-
-    Args:
-        accelerator: "auto", "cpu", "gpu" ... as Lightning's Trainer takes it.
-        devices: Processes on each machine, on a GPU each or on the CPU.
-        num_nodes: Machines, which share a file system; the same command is started on each.
-        strategy: As Lightning's Trainer takes it; "auto" is one process, or one a device that know of each other.
-    """
-
-    accelerator: str = "auto"
-    devices: int = 1
-    num_nodes: int = 1
-    strategy: str = "auto"
 
 
 def _nothing(folder: Path) -> dict[str, Any]:
@@ -144,21 +128,14 @@ def _trainer(placement: Placement, folder: Path, *, progress: bool) -> L.Trainer
 
 def _predict(trainer: L.Trainer, module: RowModule) -> None:
     try:
-        with quiet_lightning(), warnings.catch_warnings(), interruptible(trainer, "solving"):
+        with quiet_lightning(), interruptible(trainer, "solving"), all_or_none(trainer), warnings.catch_warnings():
             # Nothing is left where another run has finished the last blocks meanwhile.
             warnings.filterwarnings("ignore", ".*across ranks is zero.*")
             trainer.predict(module, return_predictions=False)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped; {_GO_ON}") from None
-    except BaseException as error:
-        ended = ended_children(trainer)
-        if (launcher := trainer.strategy.launcher) is not None and hasattr(launcher, "procs"):
-            launcher.kill(signal.SIGKILL)  # the others would work on without anyone to merge
-        if isinstance(error, InterruptedError | ChildProcessError):
-            raise type(error)(f"{error}; {_GO_ON}") from error
-        if ended:
-            raise ChildProcessError(f"{ended}; {_GO_ON}") from error
-        raise
+    except (InterruptedError, ChildProcessError) as error:
+        raise type(error)(f"{error}; {_GO_ON}") from error
 
 
 def _finished(out: Path, job: Job) -> dict[str, Any] | None:

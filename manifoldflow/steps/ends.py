@@ -22,7 +22,7 @@ _ROWS_AT_ONCE = 250
 def ends_step(
     model: Path, out: Path, *, pairs: int, seed: int = 0, data: str | None = None, from_base: bool = False
 ) -> None:
-    """Write `start` and `end`, (pairs, n) float32 on the base's manifold, to the .npz file `out`.
+    """Write `start` and `end`, (pairs, n) on the base's manifold in the flow's dtype, to the .npz file `out`.
 
     Of images also `pair_index`, (pairs, 2), which they are. They have different classes, if there are labels, and none
     starts or ends a second path before all have one.
@@ -46,14 +46,14 @@ def ends_step(
     if from_base and data is not None:
         raise DataError("data: draws from the base need none; leave out --data or --from-base")
     run = load_run(model)
-    shape = (pairs, *run.flow.base.event_shape)
+    shape, dtype = (pairs, *run.flow.base.event_shape), str(next(run.flow.parameters()).dtype).removeprefix("torch.")
     if from_base:
-        write_ends(out, shape, _draws(run, pairs, seed, 0), _draws(run, pairs, seed, 1))
+        write_ends(out, shape, _draws(run, pairs, seed, 0), _draws(run, pairs, seed, 1), dtype=dtype)
         return
     images = pair_source(run, None if data is None else DataChoice(data).resolved().source)
     index = _draw_pairs(images, pairs, seed)
     start, end = (_encoded(run, images, column, seed) for column in index.unbind(1))
-    write_ends(out, shape, start, end, {"pair_index": index.numpy()})
+    write_ends(out, shape, start, end, dtype=dtype, others={"pair_index": index.numpy()})
 
 
 def _draw_pairs(images: ImageSet, count: int, seed: int) -> Tensor:

@@ -5,15 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ..errors import DataError
 from ..evaluation import Extractor
-from ..files import atomic_path, damaged
 from ..flows import BASES
-from ..jobs import EndPoints, Job, JobPaths, PathValues, Placement, RowSolver, run_job
-from ..training import Classifier, load_flow, train_classifier
+from ..jobs import EndPoints, Job, JobPaths, PathValues, RowSolver, run_job
+from ..training import Classifier, Placement, load_flow, train_classifier
+from ..training.weights import load_weights, save_weights
 from .record import relative_to, versions
 from .train import load_run
 
@@ -54,7 +53,7 @@ def solve_step(
         seed: Of random paths and of the dequantisation of images; each row's noise is a function of (seed, row).
         options: Of the method, plain values; see `jobs.JobPaths`.
         chunk: Rows solved at once; they bound the memory.
-        store: Of `STORED`: points (rows, m, n) float32, images (rows, m, c, h, w) uint8, and the values of
+        store: Of `STORED`: points (rows, m, n), images (rows, m, c, h, w) uint8, and the values of
             `jobs.PathValues`.
         extractor: Network of the values' features; "classifier" for a small one trained on the model's training images.
         placement: Devices and machines.
@@ -91,14 +90,12 @@ def solve_step(
     def prepare(folder: Path) -> None:
         if trained_here and not (folder / _CLASSIFIER).is_file():
             train, _, test = load_run(model).load_data()
-            network, accuracy = train_classifier(train, test, seed=seed, folder=folder)
-            with atomic_path(folder / _CLASSIFIER) as temporary:
-                save_file(network.body.state_dict(), temporary, {"accuracy": f"{accuracy:.4f}"})
+            network, _ = train_classifier(train, test, seed=seed, folder=folder)
+            save_weights(folder / _CLASSIFIER, network.body)
 
     def load(folder: Path) -> None:
         if trained_here:
-            with damaged(folder / _CLASSIFIER):
-                classifier.body.load_state_dict(load_file(folder / _CLASSIFIER))
+            load_weights(folder / _CLASSIFIER, classifier.body, "the feature classifier")
 
     job = Job(
         command="solve",

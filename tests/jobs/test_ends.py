@@ -23,7 +23,9 @@ def test_reads_what_numpy_wrote(tmp_path, dtype):
 
 
 def test_numpy_reads_what_is_written_in_blocks(tmp_path):
-    write_ends(tmp_path / "e.npz", A.shape, iter([A[:9], A[9:]]), iter([B[:1], B[1:]]), {"pair_index": np.arange(4)})
+    write_ends(
+        tmp_path / "e.npz", A.shape, iter([A[:9], A[9:]]), iter([B[:1], B[1:]]), others={"pair_index": np.arange(4)}
+    )
     with np.load(tmp_path / "e.npz", allow_pickle=False) as content:
         np.testing.assert_array_equal(content["start"], A)
         np.testing.assert_array_equal(content["end"], B)

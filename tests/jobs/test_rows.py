@@ -1,5 +1,7 @@
 """Blocks of rows: the library's own paths and figures, noise by row, and failures that stay in their row."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -30,6 +32,16 @@ def test_paths_are_the_library_s_own(vmf):
     np.testing.assert_array_equal(found["points"], points.numpy())
     images = vmf.flow.decode(points.flatten(0, 1)).view(12, 5, 1, 4, 4)
     np.testing.assert_array_equal(found["images"], (images * LEVELS).floor().clamp(0, LEVELS - 1).numpy())
+
+
+def test_a_float64_flow_has_float64_points(vmf):
+    solver = vmf.solver("matched")
+    double = type(vmf)(vmf.folder, deepcopy(vmf.flow).double(), vmf.start.double(), vmf.end.double())
+    double.start, double.end = (v / v.norm(dim=-1, keepdim=True) for v in (double.start, double.end))
+    found = solve(double.solver("matched"), double)
+    assert found["points"].dtype == np.float64
+    assert abs(np.linalg.norm(found["points"], axis=-1) - 1).max() < 1e-14
+    np.testing.assert_allclose(found["points"], solve(solver, vmf)["points"], atol=1e-5)
 
 
 @pytest.mark.parametrize("base", ["gaussian", "vmf", "dirichlet"])
