@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifoldflow import special
+from manifoldflow.special._debye import series
 
 HERE = Path(__file__).parent
 FUNCTIONS = (
@@ -191,6 +192,11 @@ def test_vmap_and_jacrev():
     torch.testing.assert_close(batched, special.vmf_log_partition(kappa, 5), rtol=0, atol=0)
     slope = torch.vmap(torch.func.grad(lambda k: special.vmf_log_partition(k, 5)))(kappa)
     torch.testing.assert_close(slope, special.vmf_mean_length(kappa, 5), rtol=1e-15, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler uses what torch deprecates
+def test_series_are_constants_to_the_compiler():
+    assert vars(series) == vars(torch.compiler.assume_constant_result(lambda: None))
 
 
 @pytest.mark.slow
