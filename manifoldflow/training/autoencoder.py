@@ -35,7 +35,13 @@ class AutoencoderModule(TrainingModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         with self.seeded(self.global_step):
-            loss = self.model.loss(batch[1])
+            try:
+                loss = self.model.loss(batch[1])
+            except ValueError:
+                if self.global_step == 0:
+                    raise
+                # The images are as before: a distribution refused the NaN that the network gave.
+                loss = batch[1].new_full((), float("nan"))
         self.check_finite(loss, "the training loss", self.global_step)
         self._log("train_loss", loss, batch)
         return loss
