@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO_OUT ?= runs/demo
 
-.PHONY: demo test test-all lint format types imports wheel clean
+.PHONY: demo test test-all test-browser lint format types imports wheel clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -26,7 +26,11 @@ test: lint types imports  ## Everything that CI checks
 	$(BIN)/python -m pytest
 
 test-all: lint types imports  ## Also the long statistical and training tests
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest -m "not browser"
+
+test-browser: $(VENV)/.dev  ## The report page in the system's Chromium (Debian: apt-get install chromium)
+	$(PIP) install --quiet -c constraints.txt -e ".[browser]"
+	$(BIN)/python -m pytest -m browser
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -14,7 +14,9 @@ from PIL import Image
 
 from ..files import write_text
 from .console import extractor_text, headline_rows, number
+from .explorer import explorer_data, pair_titles
 from .findings import findings, introduction
+from .inline import content_policy, inlined
 from .plots import distance_figure, profile_figure, strip_figure, training_figure
 from .strips import image_grid, strip
 
@@ -75,7 +77,7 @@ def write_report(
         grid.save(pictures / f"samples-{model['name']}.png")
         samples.append({"base": model["base"], "count": len(draws), **_embedded(grid)})
     pairs = []
-    for i, (a, b) in enumerate(labels):
+    for i, ((a, b), title) in enumerate(zip(labels, pair_titles(result))):
         rows = [
             {
                 "base": base,
@@ -85,7 +87,7 @@ def write_report(
             }
             for base, path, x in strips
         ]
-        pairs.append({"title": f"Pair {i + 1}: class {a} to class {b}", "strips": rows})
+        pairs.append({"title": title, "strips": rows})
     headline = headline_rows(result)
     for row, before in zip(headline, [None, *headline]):
         row["first"] = before is None or before["base"] != row["base"]
@@ -93,8 +95,13 @@ def write_report(
         loader=PackageLoader("manifoldflow", "report"), autoescape=True, undefined=StrictUndefined
     )
     environment.filters["figure"] = number
+    style, script = inlined("page.css", "explorer.css"), inlined("chart.js", "explorer.js")
     page = environment.get_template("page.html").render(
         title=f"Interpolating {result['data']['name']}: which path stays where the flow has learned?",
+        policy=content_policy(style, script),
+        style=style,
+        script=script,
+        explorer=explorer_data(result),
         headline=headline,
         findings=findings(result),
         introduction=introduction(result),

@@ -4,7 +4,10 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-__all__ = ["image_grid", "strip"]
+__all__ = ["GAP", "image_grid", "strip"]
+
+GAP = 4
+"""Pixels between neighbouring images."""
 
 _SIDE = 56
 """Small images are enlarged, by a whole factor, to about this many pixels."""
@@ -18,7 +21,7 @@ def _tiles(images: Tensor, levels: int) -> np.ndarray:
     return x.repeat_interleave(factor, 1).repeat_interleave(factor, 2).numpy()
 
 
-def image_grid(images: Tensor, levels: int, columns: int | None = None, gap: int = 4) -> Image.Image:
+def image_grid(images: Tensor, levels: int, columns: int | None = None, gap: int = GAP) -> Image.Image:
     """Images (N, c, h, w), uint8, row by row on mid-grey.
 
     Args:
