@@ -32,14 +32,10 @@ _ADVICE = (
 )
 
 
-def _archive_like(path: Path) -> bool:
-    return path.name.endswith((".tar.gz", ".tgz", ".tar"))
-
-
 def holds_cifar10(path: Path) -> bool:
     """Whether a path looks like CIFAR-10 in any of its published forms, judged by names only."""
-    if path.is_file():
-        return _archive_like(path)
+    if not path.is_dir():
+        return path.name.endswith((".tar.gz", ".tgz", ".tar"))
     names = {entry.name for entry in path.iterdir()}
     return bool(names & {*_TRAIN, _TEST, _FOLDER, _ARCHIVE, *_PICKLES})
 
@@ -81,10 +77,9 @@ def read_cifar10(path: Path) -> ImageSet:
         note = f"{note}; without {', '.join(missing)}".removeprefix("; ")
     records = {name: _records(path, name, files[name]) for name in (*order, _TEST) if name in files}
     content = np.concatenate(list(records.values()))
-    images = torch.from_numpy(content[:, 1:].reshape(-1, 3, 32, 32))
-    return ImageSet(
-        images.contiguous(), torch.from_numpy(content[:, 0]).long(), 256, "cifar10", len(records.get(_TEST, [])), note
-    )
+    images = torch.from_numpy(content[:, 1:].reshape(-1, 3, 32, 32))  # a copy, without the labels between
+    labels = torch.from_numpy(content[:, 0]).long()
+    return ImageSet(images, labels, 256, "cifar10", len(records.get(_TEST, [])), note)
 
 
 def _records(path: Path, name: str, content: bytes) -> np.ndarray:

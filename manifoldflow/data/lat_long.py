@@ -29,10 +29,12 @@ def from_lat_long(degrees: Tensor) -> Tensor:
 def to_lat_long(points: Tensor) -> Tensor:
     """Latitudes and longitudes (*batch, 2) in degrees, the latter in [-180, 180], of vectors (*batch, 3) of any length.
 
-    At the poles the longitude is 0 or arbitrary.
+    At the poles the longitude is 0 or arbitrary. Gradients are finite there too.
     """
     x, y, z = points.unbind(-1)
-    return torch.rad2deg(torch.stack([torch.atan2(z, torch.hypot(x, y)), torch.atan2(y, x)], dim=-1))
+    pole = (x == 0) & (y == 0)  # where hypot has no gradient
+    level = torch.where(pole, 0, torch.hypot(torch.where(pole, 1, x), y))
+    return torch.rad2deg(torch.stack([torch.atan2(z, level), torch.atan2(y, x)], dim=-1))
 
 
 def read_lat_long(path: Path) -> Tensor:

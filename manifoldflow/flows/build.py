@@ -71,7 +71,7 @@ class FlowDescription:
             "preprocess": str,
         }
         if isinstance(fields, dict):
-            fields = {"preprocess": "centred", **fields}  # absent from what version 0.1.0 wrote at first
+            fields = {"preprocess": "centred", **fields}  # older files lack it
         if not isinstance(fields, dict) or set(fields) != set(kinds):
             raise ValueError(f"flow description: expected the fields {sorted(kinds)}, got {fields!r:.200}")
         for name, kind in kinds.items():

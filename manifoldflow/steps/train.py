@@ -62,10 +62,10 @@ class DataChoice:
             )
         data = load_images(self.source, size=self.size, bits=self.bits)
         if self.published_test:
-            train, validation, test = split_published(data, self.validation, seed=self.seed)
-            return train, validation, test
-        fractions = [1 - self.validation - self.test, self.validation, self.test]
-        train, validation, test = split(data, fractions, seed=self.seed)
+            parts = split_published(data, self.validation, seed=self.seed)
+        else:
+            parts = split(data, [1 - self.validation - self.test, self.validation, self.test], seed=self.seed)
+        train, validation, test = parts
         if len(test) < 2:
             raise DataError(f"{data.name}: expected at least 2 test images, got {len(test)} of {len(data)} images")
         return train, validation, test

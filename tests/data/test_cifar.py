@@ -144,6 +144,8 @@ def bomb(path, name, size, kind=tarfile.REGTYPE):
         (f"{FOLDER}/readme.html", 10 << 30, tarfile.REGTYPE, "unpacks to more than 4194304 bytes"),
         ("pax", 10 << 30, tarfile.XHDTYPE, "unpacks to more than 4194304 bytes"),
         ("long", 10 << 30, tarfile.GNUTYPE_LONGNAME, "unpacks to more than 4194304 bytes"),
+        (f"{FOLDER}/readme.html", -(1 << 20), tarfile.REGTYPE, "not a readable archive|none of its files"),
+        (f"{FOLDER}/data_batch_1.bin", -(1 << 20), tarfile.REGTYPE, "not a readable archive|truncated"),
     ],
 )
 def test_archives_that_unpack_to_more_than_they_may(tmp_path, monkeypatch, name, size, kind, message):

@@ -107,3 +107,7 @@ def test_batches_and_gradients_of_the_inverse():
     assert (float(latitude.detach()), float(longitude.detach())) == (0, 90)
     latitude.backward()
     assert point.grad[2] == pytest.approx(math.degrees(1))
+    poles = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]], requires_grad=True)
+    assert to_lat_long(poles)[:, 0].tolist() == [90, -90]
+    to_lat_long(poles).sum().backward()
+    assert torch.isfinite(poles.grad).all()

@@ -1,7 +1,6 @@
 """Readers of IDX, numpy files and folders of images: right content, and named errors for anything else."""
 
 import gzip
-import pickle
 
 import numpy as np
 import pytest
@@ -124,19 +123,6 @@ def test_bad_arrays(tmp_path, arrays, message):
         read_numpy(tmp_path / "x.npz")
 
 
-class _Malicious:
-    def __reduce__(self):
-        return exec, ("raise SystemExit('executed')",)
-
-
-def test_pickles_are_never_executed(tmp_path):
-    np.savez(tmp_path / "x.npz", images=np.array([_Malicious()], dtype=object))
-    (tmp_path / "y.npy").write_bytes(pickle.dumps(_Malicious()))
-    for name in ("x.npz", "y.npy"):
-        with pytest.raises(DataError, match="without pickled objects"):
-            read_numpy(tmp_path / name)
-
-
 def test_folder_of_images(tmp_path):
     for i, name in enumerate(("cat/a.png", "dog/b.png", "dog/c.jpg")):
         path = tmp_path / name
@@ -156,16 +142,11 @@ def test_bad_folders_and_names(tmp_path):
         load_images(tmp_path)
     with pytest.raises(DataError, match="expected digits, mnist or an existing file or folder, got 'mnits'"):
         load_images("mnits")
+    with pytest.raises(DataError, match=r"got a file of type 'unknown'"):
+        load_images("/dev/null")
     (tmp_path / "x.csv").write_text("1,2")
     with pytest.raises(DataError, match=r"got a file of type '\.csv'"):
         load_images(tmp_path / "x.csv")
-
-
-def test_decompression_bomb_is_refused(tmp_path, monkeypatch):
-    Image.new("L", (64, 64)).save(tmp_path / "a.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(DataError, match="not a readable image"):
-        load_images(tmp_path)
 
 
 def test_truncated_and_missing_files(tmp_path):
