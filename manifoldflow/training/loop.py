@@ -142,7 +142,8 @@ def _callbacks(
         callbacks.append(WeightAveraging(avg_fn=get_ema_avg_fn(settings.average)))
     if monitor is not None:
         early = EarlyStopping(monitor, patience=settings.patience, check_finite=False)
-        best = ModelCheckpoint(filename=BEST, monitor=monitor, save_weights_only=True, **options)
+        # The averaged weights, which were validated, are put into whole checkpoints only.
+        best = ModelCheckpoint(filename=BEST, monitor=monitor, save_weights_only=settings.average is None, **options)
         callbacks += [early, best]
     if settings.checkpoint_every is not None:
         # Lightning counts the steps of every optimiser.

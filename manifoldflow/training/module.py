@@ -43,7 +43,8 @@ class TrainingModule(L.LightningModule):
 
     def adam(self, parameters: Iterable[nn.Parameter], **options: Any) -> dict[str, Any]:
         """Adam and its schedule, as `configure_optimizers` returns them."""
-        optimizer = torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=True, **options)
+        fused = not self.settings.precision.endswith("-mixed")  # with which Lightning does not clip gradients
+        optimizer = torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=fused, **options)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

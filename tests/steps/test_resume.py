@@ -1,14 +1,17 @@
 """A training run that is killed at any step and resumed ends with the weights of the uninterrupted run, bit for bit."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from safetensors.torch import load_file
 
+import manifoldflow.training.checkpoint as checkpoint
 from manifoldflow.errors import DataError
 from manifoldflow.files import unfinished
 from manifoldflow.steps import DataChoice, resume_training, train_step
@@ -20,9 +23,9 @@ ARGUMENTS = ["--base", "vmf", "--levels", "1", "--steps", "2", "--hidden", "16",
 ARGUMENTS += ["--batch-size", "100", "--checkpoint-every", "5", "--patience", "2", "--quiet"]
 
 
-def train(out):
+def train(out, settings=SETTINGS):
     return train_step(
-        DataChoice("digits"), out, base="vmf", levels=1, steps=2, hidden=16, settings=SETTINGS, progress=False
+        DataChoice("digits"), out, base="vmf", levels=1, steps=2, hidden=16, settings=settings, progress=False
     )
 
 
@@ -102,3 +105,46 @@ def test_failure_before_the_first_checkpoint_leaves_nothing(tmp_path):
             DataChoice("digits"), tmp_path / "a", base="vmf", levels=1, steps=1, settings=settings, progress=False
         )
     assert list(tmp_path.iterdir()) == []
+
+
+class Killed(BaseException):
+    """Ends a run where a kill would: nothing of it is left but its files."""
+
+
+@pytest.mark.parametrize("average", [None, 0.9])
+def test_a_kill_or_a_full_disk_while_a_checkpoint_is_written(tmp_path, monkeypatch, average):
+    """First the disk is full, then the resumed run is killed; both leave the former checkpoint."""
+    settings = replace(SETTINGS, average=average)
+    train(tmp_path / "whole", settings)
+    out, fsync = tmp_path / "model", checkpoint.os.fsync
+
+    def ends_with(error, number):
+        count = iter(range(1, 1000))
+
+        def end(handle):
+            if next(count) == number:
+                raise error
+            fsync(handle)
+
+        monkeypatch.setattr(checkpoint.os, "fsync", end)
+
+    ends_with(OSError(errno.ENOSPC, "No space left on device"), 5)
+    with pytest.raises(OSError, match=r"ckpt: cannot be written .No space left on device.; .* with --resume$"):
+        train(out, settings)
+    reached = last_step(out)
+    assert 0 < reached < 48
+    ends_with(Killed(), 3)
+    with pytest.raises(Killed):
+        resume_training(out, progress=False)
+    assert reached < last_step(out) < 48
+    monkeypatch.setattr(checkpoint.os, "fsync", fsync)
+    resume_training(out, progress=False)
+    whole, resumed = (load_file(path / "flow.safetensors") for path in (tmp_path / "whole", out))
+    assert all(value.equal(whole[name]) for name, value in resumed.items())
+
+
+def test_an_unwritable_output_is_refused_before_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"cannot be written .Not a directory.; choose another folder"):
+        train(tmp_path / "file" / "model")
+    assert (tmp_path / "file").read_text() == ""
