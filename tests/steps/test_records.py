@@ -114,3 +114,20 @@ def test_records_of_depth_are_refused(tree):
     (tree / "models" / "vmf" / MARKER).write_text("[" * 100_000)
     with pytest.raises(DataError, match=r"manifoldflow\.json: expected JSON, but it does not parse"):
         load_run(tree / "models" / "vmf")
+
+
+def test_no_text_of_an_evaluation_becomes_markup(tree, tmp_path):
+    """Wherever a page shows a base's or a path's name: in tables, figures' captions, attributes, embedded data."""
+    payload = "</script></style>-->'\\\"><svg onload=alert(1)>"
+    path = tree / "evaluation" / "evaluation.json"
+    text = path.read_text()
+    for name in ("von Mises-Fisher", "slerp (geodesic)", "digits"):
+        assert f'"{name}"' in text
+        text = text.replace(f'"{name}"', f'"{name}{payload}"')
+    path.write_text(text)
+    report_step(tree / "evaluation", tmp_path / "report")
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "svg onload" in page
+    assert "<svg onload" not in page
+    assert page.count("</style>") == page.count("<style")
+    assert page.count("</script>") == page.count("<script")
