@@ -11,16 +11,10 @@ from torch import Tensor
 from ..distributions import Dirichlet
 from ..errors import DataError
 from ..flows import ManifoldFlow
-from ..interpolation import METHODS, CurveEnergy, SobolevDescent, interpolate, methods_for, optimise, realism_energy
-from ..realism import DensityIndex, Index, TwoSidedIndex
+from ..interpolation import METHODS, interpolate, methods_for
+from .optimised import OPTIMISED, RealismCurves
 
-__all__ = ["OPTIMISED", "JobPaths", "row_seed"]
-
-OPTIMISED = {"index": "density", "eps": 0.1, "segments": 50, "coarse": 0, "tolerance": 1e-5, "max_iterations": 1000}
-"""Options of the method `optimised` with their defaults; `index` is "density" or "typical"."""
-
-_DRAWS, _DRAWS_AT_ONCE = 10_000, 1_000
-"""How many draws of the base stand for its density in the index of `optimised`."""
+__all__ = ["JobPaths", "row_seed"]
 
 
 def row_seed(seed: int, row: int) -> int:
@@ -43,16 +37,15 @@ def _scrambled(seed: int) -> int:
 class JobPaths:
     """Paths by one method between pairs of points, at equally spaced times.
 
-    Paths are computed on the CPU, so that their noise is the same for every device; `optimised`, whose time goes into
-    the decoder, on the flow's device.
+    Paths are computed on the CPU, so that their noise is the same for every device; curves are optimised on the
+    flow's device.
 
     Args:
-        flow: Whose base the points belong to; decodes for `optimised`.
-        method: A method that suits the base, or `optimised`: the realism energy of arXiv 1904.03445 with the density
-            index of the base and the flow's decoder.
+        flow: Whose base the points belong to.
+        method: A method that suits the base, or "optimised", which starts from matched paths; see `RealismCurves`.
         steps: Number of times m, both ends included.
-        seed: Of the random methods' noise, and of the draws behind the index of `optimised`.
-        options: Of the method, as its class takes them; for `optimised` those of `OPTIMISED`.
+        seed: Of the random methods' noise, and of the draws behind the index of "optimised".
+        options: Of the method, as its class takes them; for "optimised" those of `OPTIMISED`.
 
     Raises:
         DataError: A method that does not suit the base, fewer than 2 steps, an option that the method does not take.
@@ -69,41 +62,21 @@ class JobPaths:
         allowed = [*methods_for(self.base), "optimised"]
         if self.method not in allowed:
             raise DataError(f"method: expected one of {', '.join(allowed)} for this base, got {method!r}")
+        self._joined_by = "matched" if self.method == "optimised" else self.method
         # The Gamma totals of matched paths under a Dirichlet are random too.
-        self.random = METHODS[self.method].random or (self.method == "matched" and isinstance(self.base, Dirichlet))
+        of_gammas = self._joined_by == "matched" and isinstance(self.base, Dirichlet)
+        self.random = METHODS[self.method].random or of_gammas
+        self._curves: RealismCurves | None = None
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(seed)
             try:
-                self._check_options()
+                if self.method == "optimised":
+                    self._curves = RealismCurves(flow, self.base, **{**OPTIMISED, **self.options})
+                elif self.options:
+                    trial = self.base.sample((2,))
+                    self._interpolate(trial[:1], trial[1:], torch.Generator(), steps)
             except (TypeError, ValueError) as error:
                 raise DataError(f"option: the method {self.method} does not take {self.options}: {error}") from error
-
-    def _check_options(self) -> None:
-        if self.method == "optimised":
-            self._prepare(**{**OPTIMISED, **self.options})
-        elif self.options:
-            trial = self.base.sample((2,))
-            self._interpolate(trial[:1], trial[1:], torch.Generator())
-
-    def _prepare(
-        self, *, index: str, eps: float, segments: int, coarse: int, tolerance: float, max_iterations: int
-    ) -> None:
-        """Energy and solver of `optimised`."""
-        if index not in ("density", "typical"):
-            raise ValueError(f"index: expected 'density' or 'typical', got {index!r}")
-        if type(segments) is not int or type(coarse) is not int or coarse < 0 or segments >> coarse < 2:
-            raise ValueError(f"segments, coarse: expected at least 2 segments left, got {segments} and {coarse}")
-        parts = [_DRAWS_AT_ONCE] * (_DRAWS // _DRAWS_AT_ONCE)
-        scores = torch.cat([self.base.log_prob(self.base.sample((count,))) for count in parts])
-        flow = self.flow
-        realism: Index = DensityIndex(lambda s: flow.base.log_prob(s), scores)
-        if index == "typical":
-            realism = TwoSidedIndex(realism)
-        self._energy: CurveEnergy = realism_energy(
-            realism.regularised(eps), lambda s: flow.decode(s).flatten(1), space=self.base.manifold
-        )
-        self._solver = SobolevDescent(tolerance=tolerance, max_iterations=max_iterations)
-        self._segments, self._coarse = segments, coarse
 
     @property
     def solved(self) -> tuple[str, ...]:
@@ -116,33 +89,24 @@ class JobPaths:
         Raises:
             ValueError: An end point that is not finite or off the manifold, or a pair without a path.
         """
-        if self.method == "optimised":
-            return self._optimise(start, end)
+        if self._curves is None:
+            return {"points": self._join(rows, start, end, self.steps)}
+        began = self._join(rows, start, end, self._curves.segments + 1)
+        return self._curves(began, torch.linspace(0, 1, self.steps))
+
+    def _join(self, rows: Tensor, start: Tensor, end: Tensor, steps: int) -> Tensor:
         generator = torch.Generator()
         if not self.random:
-            return {"points": self._interpolate(start, end, generator)}
+            return self._interpolate(start, end, generator, steps)
         parts = []
         for i, row in enumerate(rows.tolist()):
             generator.manual_seed(row_seed(self.seed, row))
-            parts.append(self._interpolate(start[i : i + 1], end[i : i + 1], generator))
-        return {"points": torch.cat(parts)}
+            parts.append(self._interpolate(start[i : i + 1], end[i : i + 1], generator, steps))
+        return torch.cat(parts)
 
-    def _interpolate(self, start: Tensor, end: Tensor, generator: torch.Generator) -> Tensor:
+    def _interpolate(self, start: Tensor, end: Tensor, generator: torch.Generator, steps: int) -> Tensor:
+        options = {} if self._curves else self.options
         points: Tensor = interpolate(
-            start, end, method=self.method, base=self.base, steps=self.steps, generator=generator, **self.options
+            start, end, method=self._joined_by, base=self.base, steps=steps, generator=generator, **options
         )
         return points
-
-    def _optimise(self, start: Tensor, end: Tensor) -> dict[str, Tensor]:
-        device = next(self.flow.parameters(), start).device
-        path = optimise(
-            self._energy,
-            start.to(device),
-            end.to(device),
-            segments=self._segments,
-            coarse=self._coarse,
-            solver=self._solver,
-        )
-        times = torch.linspace(0, 1, self.steps, dtype=start.dtype, device=device)
-        solved = {name: getattr(path.solution, name).cpu() for name in self.solved}
-        return {"points": path(times).detach().cpu(), **solved}

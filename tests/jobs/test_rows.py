@@ -9,7 +9,7 @@ import torch
 from manifoldflow.data import bits_per_dim, dequantise, hashed_uniform
 from manifoldflow.errors import DataError
 from manifoldflow.evaluation import Extractor
-from manifoldflow.interpolation import interpolate, methods_for
+from manifoldflow.interpolation import CurveEnergy, interpolate, methods_for
 from manifoldflow.jobs import PathValues
 from manifoldflow.jobs.paths import row_seed
 from manifoldflow.realism import log_density_z, typicality
@@ -144,19 +144,37 @@ def test_images_are_encoded_with_noise_by_row(vmf):
     assert "values below 17, got 200" in result.reasons[5]
 
 
-@pytest.mark.parametrize("index", ["density", "typical"])
-def test_optimised_paths_cost_less_than_their_start(vmf, index):
-    options = {"index": index, "segments": 8, "max_iterations": 40}
-    solver = vmf.solver("optimised", options=options)
-    found = solve(solver, vmf, rows=ROWS[:3])
+@pytest.mark.parametrize("base", ["gaussian", "vmf", "dirichlet"])
+@pytest.mark.parametrize("choice", [("density", "images"), ("typical", "manifold")])
+def test_optimised_paths_cost_less_than_their_start(models, base, choice):
+    model = models[base]
+    options = {"index": choice[0], "measure": choice[1], "segments": 8, "max_iterations": 40}
+    solver = model.solver("optimised", options=options)
+    found = solve(solver, model, rows=ROWS[:3])
     assert found["status"].dtype == np.int64
     np.testing.assert_allclose(found["realism"], np.exp(-found["length"]), rtol=1e-5)
-    linear = interpolate(vmf.start[:3], vmf.end[:3], method="geodesic", base=vmf.flow.base, steps=9)
-    began = solver.paths._energy(linear).numpy()
-    assert (found["energy"] < 0.99 * began).all()
-    np.testing.assert_allclose(found["points"][:, 0], vmf.start[:3], atol=1e-6)
-    apart = solve(solver, vmf, rows=ROWS[:3], chunk=1)
+    began = solve(model.solver("matched", steps=9), model, rows=ROWS[:3])["points"]
+    energy = solver.paths._curves.energy
+    assert (found["energy"] < 0.99 * energy(torch.from_numpy(began)).numpy()).all()
+    np.testing.assert_allclose(found["points"][:, [0, -1]], began[:, [0, -1]], atol=1e-6)
+    apart = solve(solver, model, rows=ROWS[:3], chunk=1)
     np.testing.assert_allclose(apart["energy"], found["energy"], rtol=1e-2)
+
+
+def test_an_interrupted_solver_gives_no_result(vmf, monkeypatch):
+    solver = vmf.solver("optimised", options={"segments": 8})
+    segments, left = CurveEnergy.inner_segments, [5]
+
+    def interrupted(self, nodes):
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        return segments(self, nodes)
+
+    monkeypatch.setattr(CurveEnergy, "inner_segments", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        solver(ROWS[:3], vmf.start[:3].numpy(), vmf.end[:3].numpy())
+    assert left[0] < 0
 
 
 @pytest.mark.parametrize(
@@ -167,6 +185,7 @@ def test_optimised_paths_cost_less_than_their_start(vmf, index):
         ({"method": "geodesic", "options": {"speed": 2}}, "option: the method geodesic does not take"),
         ({"method": "typical-bridge", "options": {"spread": 7}}, r"spread: expected an angle"),
         ({"method": "optimised", "options": {"index": "best"}}, "index: expected 'density' or 'typical'"),
+        ({"method": "optimised", "options": {"measure": "feet"}}, "measure: expected 'manifold' or 'images'"),
         ({"method": "optimised", "options": {"segments": 1}}, "segments, coarse: expected at least 2 segments"),
         ({"method": "optimised", "options": {"eps": 2}}, r"eps: expected a number in \[0, 1/2\]"),
         ({"method": "optimised", "options": {"steps": 2}}, "option: the method optimised does not take"),
