@@ -1,6 +1,7 @@
 """Interpolate between held-out images through a trained flow, by one or several methods."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
@@ -15,6 +16,7 @@ from ..evaluation import choose_pairs
 from ..files import MARKER, damaged, new_folder, read_npz
 from ..interpolation import METHODS, interpolate, methods_for
 from ..training.export import weights_sha256
+from .optimised import optimised_points, typicality_energy
 from .pictures import save_animation, save_grid, save_sheet, save_strips
 from .record import read_record, recorded_model, relative_to, versions
 from .train import DataChoice, TrainedRun, load_run
@@ -61,7 +63,7 @@ class Interpolation:
 
 
 def _methods(run: TrainedRun, wanted: list[str] | None) -> list[str]:
-    allowed = methods_for(run.flow.base)
+    allowed = [*methods_for(run.flow.base), "optimised"]
     names = [m.replace("_", "-") for m in wanted] if wanted else list(DEMO_METHODS[run.description.base])
     if len(set(names)) < len(names):
         raise DataError(f"method: expected different methods, got {', '.join(names)}")
@@ -124,7 +126,8 @@ def interpolate_step(
     Args:
         model: A folder that `train_step` wrote.
         out: New folder.
-        methods: Names that suit the model's base; None for `DEMO_METHODS[base]`.
+        methods: Names that suit the model's base, or "optimised" (see `optimised_points`); None for
+            `DEMO_METHODS[base]`.
         pairs: How many pairs of different classes, from the model's test images.
         steps: Times, both ends included.
         seed: Decides the pairs.
@@ -237,8 +240,12 @@ def _paths(run: TrainedRun, start: Tensor, end: Tensor, method: str, steps: int,
     points = start.new_empty(len(start), steps, start.shape[-1])
     images = torch.empty(len(start), steps, *run.description.shape, dtype=torch.uint8)
     chunks = (x.split(_PAIRS_A_CHUNK) for x in (start, end, points, images))
+    path = partial(interpolate, method=method, base=run.flow.base, steps=steps, generator=generator)
+    if method == "optimised":
+        energy = typicality_energy(run.flow.base, seed=seed)
+        path = partial(optimised_points, energy, run.flow.base, steps=steps, generator=generator)
     for a, b, point, image in zip(*chunks):
-        point.copy_(interpolate(a, b, method=method, base=run.flow.base, steps=steps, generator=generator))
+        point.copy_(path(a, b))
         image.copy_(quantise(run.flow.decode(point), run.levels))
     return points, images
 
