@@ -72,8 +72,8 @@ def test_noise_is_a_function_of_seed_and_row(models):
 
 def test_row_seeds_differ_between_rows_and_fit_32_bits():
     for seed in (0, 1, 2**62):
-        seeds = {row_seed(seed, row) for row in range(100_000)}
-        assert len(seeds) == 100_000
+        seeds = {row_seed(seed, row) for row in range(20_000)}
+        assert len(seeds) == 20_000
         assert max(seeds) < 2**32
     assert row_seed(0, 5) != row_seed(1, 5)
 
@@ -148,7 +148,7 @@ def test_images_are_encoded_with_noise_by_row(vmf):
 @pytest.mark.parametrize("choice", [("density", "images"), ("typical", "manifold")])
 def test_optimised_paths_cost_less_than_their_start(models, base, choice):
     model = models[base]
-    options = {"index": choice[0], "measure": choice[1], "segments": 8, "max_iterations": 40}
+    options = {"index": choice[0], "measure": choice[1], "segments": 8, "max_iterations": 15}
     solver = model.solver("optimised", options=options)
     found = solve(solver, model, rows=ROWS[:3])
     assert found["status"].dtype == np.int64
