@@ -21,7 +21,10 @@ def test_wheel_builds_installs_and_imports(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as content:
         names = set(content.namelist())
-    assert {"manifoldflow/py.typed", "manifoldflow/report/page.html", "manifoldflow/cli/app.py"} <= names
+    assert {"manifoldflow/py.typed", "manifoldflow/cli/app.py"} <= names
+    report = {f"manifoldflow/report/{p.name}" for p in (ROOT / "manifoldflow/report").iterdir() if p.is_file()}
+    assert report <= names
+    assert {p.rpartition(".")[2] for p in report} == {"py", "html", "css", "js"}
     assert not any(name.startswith("tests/") for name in names)
     site = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", str(site), str(wheel)]

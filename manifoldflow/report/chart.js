@@ -63,7 +63,8 @@ function drawChart(svg, { times, curves, band, range, step }) {
     parts.push(element("text", { x: left - 7, y: y(value) + 4, "text-anchor": "end" }, text));
   }
   for (const i of [0, Math.floor(times.length / 2), times.length - 1]) {
-    parts.push(element("text", { x: x(i), y: bottom + 17, "text-anchor": "middle" }, String(Number(times[i].toFixed(2)))));
+    const text = String(Number(times[i].toFixed(2)));
+    parts.push(element("text", { x: x(i), y: bottom + 17, "text-anchor": "middle" }, text));
   }
   parts.push(element("text", { x: (left + right) / 2, y: bottom + 31, "text-anchor": "middle" }, "time t on the path"));
   parts.push(element("line", { class: "cursor", x1: x(step), x2: x(step), y1: top, y2: bottom }));

@@ -11,6 +11,7 @@ const FRAME = 300; // milliseconds
 const REST = 700; // how long a change stands before it is spoken
 let playing = null;
 let speaking = null;
+let pointerAt = null;
 
 function figure(value, quantity) {
   if (value === null) return "n/a";
@@ -27,7 +28,8 @@ function drawImage(canvas, strip, step) {
   canvas.height = height;
   canvas.getContext("2d").drawImage(strip, step * (width + data.gap), 0, width, height, 0, 0, width, height);
   const [, rows, columns] = data.shape;
-  canvas.style.width = `${columns * Math.max(1, Math.floor(144 / Math.max(rows, columns)))}px`; // whole pixels of the image
+  const side = Math.max(1, Math.floor(144 / Math.max(rows, columns))); // screen pixels for one of the image
+  canvas.style.width = `${columns * side}px`;
 }
 
 function updateCard(card, method, pair, step) {
@@ -81,8 +83,7 @@ function legendItem(key, name, value) {
 
 function updatePanel(panel, { title, methods, band, range }, quantity, pair, step) {
   const [caption, svg, legend] = panel.children;
-  const at = `at t = ${data.times[step].toFixed(2)}`;
-  caption.textContent = `${title}, ${at}`;
+  caption.textContent = title;
   svg.setAttribute("aria-label", `${title} over time, one curve a path; the slider moves the cursor`);
   const curves = methods.map((method) => ({
     values: method[quantity][pair],
@@ -97,30 +98,46 @@ function updatePanel(panel, { title, methods, band, range }, quantity, pair, ste
       const key = boxes[method.number].parentElement.querySelector("svg").cloneNode(true);
       return legendItem(key, `${method.base}, ${method.path}`, figure(method[quantity][pair][step], quantity));
     }),
-    legendItem(grey, "90 % of the base’s draws", `${figure(band[0], quantity)} to ${figure(band[1], "statistic")}`),
+    legendItem(grey, "90 % of draws", `${figure(band[0], quantity)} to ${figure(band[1], "statistic")}`),
   );
 }
 
-function update() {
-  const pair = part.pair.selectedIndex;
-  const step = part.time.valueAsNumber;
-  const t = data.times[step].toFixed(2);
-  const quantity = form.elements.quantity.value;
-  const chosen = data.methods.filter((method) => boxes[method.number].checked);
-  part.now.textContent = `t = ${t}`;
-  part.time.setAttribute("aria-valuetext", `t = ${t}`);
+/** What the controls say. */
+function state() {
+  return {
+    pair: part.pair.selectedIndex,
+    step: part.time.valueAsNumber,
+    quantity: form.elements.quantity.value,
+    chosen: data.methods.filter((method) => boxes[method.number].checked),
+  };
+}
+
+function show() {
+  const { pair, step, quantity, chosen } = state();
+  const t = `t = ${data.times[step].toFixed(2)}`;
+  part.now.textContent = t;
+  part.time.setAttribute("aria-valuetext", t);
   part.nothing.hidden = chosen.length > 0;
   for (const card of cards) card.hidden = !boxes[card.dataset.method].checked;
   for (const method of chosen) updateCard(cards[method.number], method, pair, step);
-  const wanted = charts(chosen, quantity);
+  const wanted = chosen.length > 0 ? charts(chosen, quantity) : [];
   while (part.panels.children.length < wanted.length) newPanel();
   [...part.panels.children].forEach((panel, i) => {
-    panel.hidden = i >= wanted.length || chosen.length === 0;
+    panel.hidden = i >= wanted.length;
     if (!panel.hidden) updatePanel(panel, wanted[i], quantity, pair, step);
   });
-  const values = chosen.map((method) => `${method.base}, ${method.path}: ${figure(method[quantity][pair][step], quantity)}`);
+}
+
+function speak() {
+  const { pair, step, quantity, chosen } = state();
+  const values = chosen.map((one) => `${one.base}, ${one.path}: ${figure(one[quantity][pair][step], quantity)}`);
+  part.spoken.textContent = `${quantity} at t = ${data.times[step].toFixed(2)}. ${values.join("; ")}`;
+}
+
+function update() {
+  show();
   clearTimeout(speaking);
-  speaking = setTimeout(() => (part.spoken.textContent = `${quantity} at t = ${t}. ${values.join("; ")}`), REST);
+  speaking = setTimeout(speak, REST);
 }
 
 function moveTo(step) {
@@ -145,6 +162,14 @@ function turnPair(by) {
   update();
 }
 
+/** Let the pointer on a chart move t: a mouse that hovers, a finger that taps or drags. */
+function point(event) {
+  if (!event.target.matches(".chart")) return;
+  pause();
+  const step = stepAt(event.target, data.times, event.offsetX);
+  if (step !== part.time.valueAsNumber) moveTo(step);
+}
+
 part.play.addEventListener("click", () => {
   if (playing !== null) {
     pause();
@@ -161,19 +186,17 @@ part.next.addEventListener("click", () => turnPair(1));
 part.time.addEventListener("input", pause);
 form.addEventListener("input", update);
 form.addEventListener("submit", (event) => event.preventDefault());
-for (const kind of ["pointerdown", "pointermove"]) {
-  part.panels.addEventListener(kind, (event) => {
-    if (!event.target.matches(".chart") || (kind === "pointermove" && playing !== null)) return;
-    pause();
-    const step = stepAt(event.target, data.times, event.offsetX);
-    if (step !== part.time.valueAsNumber) moveTo(step);
-  });
-}
+part.panels.addEventListener("pointerdown", point);
+addEventListener("pointermove", (event) => {
+  const rests = event.clientX === pointerAt; // the page scrolls under a mouse at rest
+  pointerAt = event.clientX;
+  if (!rests && playing === null) point(event);
+});
 calm.addEventListener("change", pause);
+addEventListener("resize", show);
 
 const strips = [...document.querySelectorAll(".strips img")];
 await Promise.allSettled(strips.map((image) => image.decode()));
 form.hidden = false;
 pause();
-update();
-new ResizeObserver(update).observe(part.panels);
+show();

@@ -24,7 +24,8 @@
   const words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (words.nextNode()) {
     const one = words.currentNode.parentElement;
-    if (!words.currentNode.data.trim() || !one.checkVisibility() || one.closest(".unseen, script, style, noscript")) continue;
+    const unseen = !one.checkVisibility() || one.closest(".unseen, script, style, noscript");
+    if (unseen || !words.currentNode.data.trim()) continue;
     const style = getComputedStyle(one);
     note("text", one, one.closest("svg") ? style.fill : style.color, behind(one));
   }
@@ -32,8 +33,11 @@
     if (!chart.checkVisibility()) continue;
     const grounds = [behind(chart), parse(getComputedStyle(chart.querySelector(".band")).fill)];
     for (const ground of grounds) {
-      for (const one of chart.querySelectorAll(".curve, .cursor")) note("curve", one, getComputedStyle(one).stroke, ground);
-      for (const one of chart.querySelectorAll(".dot")) note("dot", one, getComputedStyle(one).fill, ground);
+      for (const one of chart.querySelectorAll(".curve, .cursor, .dot")) {
+        const { stroke, fill } = getComputedStyle(one);
+        if (one.matches(".dot")) note("dot", one, fill, ground);
+        else note("curve", one, stroke, ground);
+      }
     }
   }
   for (const one of document.querySelectorAll(".card circle, .card .track")) {
