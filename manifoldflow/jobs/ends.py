@@ -57,7 +57,7 @@ class EndPoints:
                 f"ends: {self.path}: expected start and end of one shape and dtype, got {self._start.shape} "
                 f"{self._start.dtype} and {self._end.shape} {self._end.dtype}"
             )
-        points = self._start.dtype.kind == "f" and len(self.shape) == 1
+        points = self._start.dtype.kind == "f" and self._start.dtype.itemsize <= 8 and len(self.shape) == 1
         if not (points or (self._start.dtype == np.uint8 and len(self.shape) == 3)) or not self.rows:
             raise DataError(
                 f"ends: {self.path}: expected at least one row of points (rows, n) of floating point or of images "
@@ -83,7 +83,13 @@ class EndPoints:
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, column_major, dtype = read_header(file)
         size = math.prod(shape) * dtype.itemsize
-        if dtype.hasobject or column_major or not shape or file.tell() - begin + size != entry.file_size:
+        if (
+            dtype.hasobject
+            or column_major
+            or not shape
+            or min(shape) < 0
+            or file.tell() - begin + size != entry.file_size
+        ):
             raise DataError(
                 f"ends: {self.path}: {name} is not an array of numbers in row order; write it with "
                 "numpy.savez(..., start=numpy.ascontiguousarray(start), end=numpy.ascontiguousarray(end))"

@@ -92,7 +92,7 @@ class JobPaths:
         if self._curves is None:
             return {"points": self._join(rows, start, end, self.steps)}
         began = self._join(rows, start, end, self._curves.segments + 1)
-        return self._curves(began, torch.linspace(0, 1, self.steps))
+        return self._curves(began, torch.linspace(0, 1, self.steps, dtype=began.dtype))
 
     def _join(self, rows: Tensor, start: Tensor, end: Tensor, steps: int) -> Tensor:
         generator = torch.Generator()

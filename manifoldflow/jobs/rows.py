@@ -121,7 +121,8 @@ class RowSolver:
             return self._join(rows, start, end), [""] * len(rows)
         except ValueError as error:
             if len(rows) == 1:
-                return {}, [" ".join(str(error).split())[:_LONGEST_REASON]]
+                reason = " ".join(str(error).split()).replace(" at row 0", "")  # of this call, not of the job
+                return {}, [reason[:_LONGEST_REASON]]
         parts = [self._paths(rows[i : i + 1], start[i : i + 1], end[i : i + 1]) for i in range(len(rows))]
         solved = [found for found, _ in parts if found]
         joined = {name: torch.cat([found[name] for found in solved]) for name in (solved[0] if solved else ())}

@@ -11,7 +11,7 @@ import lightning as L
 from torch import nn
 
 from ..errors import DataError
-from ..files import MARKER, read_json, resumable_folder, unfinished
+from ..files import MARKER, damaged, read_json, resumable_folder, unfinished
 from ..training import Placement
 from ..training.placement import all_or_none
 from ..training.trainer import interruptible, quiet_lightning
@@ -146,8 +146,10 @@ def _finished(out: Path, job: Job) -> dict[str, Any] | None:
     if not isinstance(record, dict) or record.get("command") != job.command:
         return None  # `resumable_folder` says what it is
     _check_same(record.get("settings"), job, f"{out} is the output", f"choose another folder or remove {out}")
-    if missing := [name for name in record.get("entries", ()) if not (out / str(name)).exists()]:
-        raise DataError(f"--out: {out} lacks {', '.join(map(str, missing))}; remove it to compute it anew")
+    with damaged(out / MARKER):
+        missing = [name for name in record["entries"] if not (out / name).exists()]
+        if missing or not isinstance(record["result"], dict):
+            raise DataError(f"--out: {out} lacks {', '.join(missing) or 'its result'}; remove it to compute it anew")
     return {name: value for name, value in record.items() if name != "entries"}
 
 

@@ -93,6 +93,8 @@ def merge(folder: Path, blocks: list[Block], fields: dict[str, Field]) -> None:
     Raises:
         DataError: A shard is missing or damaged; a damaged one is removed, so that the next run computes it anew.
     """
+    for stale in folder.glob(".*"):  # of a run that was killed at this
+        stale.unlink()
     rows = blocks[-1][1] + 1
     for name, field in fields.items():
         with _growing_npy(folder / f"{name}.npy", field, rows) as file:

@@ -1,5 +1,6 @@
 """What an evaluation says of each path: density, features, lengths, typicality. One function of rows, no state."""
 
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ class PathValues:
         self.flow, self.levels, self.extractor = flow, levels, extractor
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self._law = log_density_law(flow.base)
+            self._law = log_density_law(deepcopy(flow.base))  # stays where it is when the flow moves
 
     def shapes(self, steps: int) -> dict[str, tuple[int, ...]]:
         """Shape of each figure of one path at `steps` times."""

@@ -60,6 +60,7 @@ IMAGES = np.zeros((23, 1, 4, 4), np.uint8)
         ({"start": A[:0], "end": B[:0]}, "expected at least one row"),
         ({"start": A.astype(int), "end": B.astype(int)}, "expected at least one row of points"),
         ({"start": IMAGES[0], "end": IMAGES[0]}, "expected at least one row"),
+        ({"start": A.astype(np.longdouble), "end": B.astype(np.longdouble)}, "expected at least one row of points"),
         ({"start": np.asfortranarray(A), "end": B}, "not an array of numbers in row order"),
     ],
 )
@@ -78,6 +79,15 @@ def test_refuses_pickles_without_loading_them(tmp_path):
     with pytest.raises(DataError, match="not an array of numbers"):
         EndPoints(tmp_path / "e.npz")
     assert not (tmp_path / "ran").exists()
+
+
+def test_refuses_negative_shapes(tmp_path):
+    path = tmp_path / "e.npz"
+    np.savez(path, start=A, end=B)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"(23, 5), }  ", b"(-23, -5), }"))
+    with pytest.raises(DataError, match="not an array of numbers"):
+        EndPoints(path)
 
 
 def test_refuses_compressed_missing_truncated_and_damaged_files(tmp_path):

@@ -168,6 +168,34 @@ def test_a_kill_after_merging_solves_nothing_again(vmf, ends, tmp_path, monkeypa
     assert rows == []
 
 
+def test_a_kill_in_the_middle_of_merging_leaves_nothing_behind(vmf, ends, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr("manifoldflow.jobs.run.merge", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(vmf, ends, out)
+    (unfinished(out) / ".points.npy.k2j3.npy").write_bytes(b"half")  # as SIGKILL would leave it
+    rows = solved_rows(monkeypatch)
+    run(vmf, ends, out)
+    assert rows == []
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+def test_a_finished_output_that_was_tampered_with_is_named(vmf, ends, tmp_path):
+    out = tmp_path / "out"
+    run(vmf, ends, out)
+    marker = out / "manifoldflow.json"
+    record = json.loads(marker.read_text())
+    for damage in ({"entries": 3}, {"result": None}):
+        marker.write_text(json.dumps({**record, **damage}))
+        with pytest.raises(DataError, match=r"damaged|lacks its result"):
+            run(vmf, ends, out)
+    marker.write_text(json.dumps(record))
+    (out / "points.npy").unlink()
+    with pytest.raises(DataError, match=r"lacks points\.npy; remove it to compute it anew"):
+        run(vmf, ends, out)
+
+
 def test_failed_rows_are_listed(vmf, tmp_path):
     start = vmf.start.clone()
     start[11, 3] = np.nan
@@ -177,7 +205,7 @@ def test_failed_rows_are_listed(vmf, tmp_path):
     assert np.isfinite(record["result"]["mean_bpd"]).all()
     (failed,) = json.loads((tmp_path / "out" / "summary.json").read_text())["failed"]
     assert failed["row"] == 11
-    assert "finite coordinates" in failed["reason"]
+    assert "finite coordinates, got NaN or infinity; remove it" in failed["reason"]
     found = arrays(tmp_path / "out")
     assert np.flatnonzero(found["failed.npy"]).tolist() == [11]
     assert np.flatnonzero(np.isnan(found["bpd.npy"]).any(1)).tolist() == [11]
