@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO_OUT ?= runs/demo
 
-.PHONY: demo test test-all test-browser lint format types imports wheel clean
+.PHONY: demo docs test test-all test-browser lint format types imports wheel clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -19,6 +19,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet -c constraints.txt -e ".[train,zuko,dev]"
 	touch $@ $(VENV)/.demo
 
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet -c constraints.txt -e ".[train,zuko,docs]"
+	touch $@
+
 demo: $(VENV)/.demo  ## Train three flows on the digits, interpolate, evaluate, write runs/demo/report.html
 	$(BIN)/manifoldflow demo --out $(DEMO_OUT)
 
@@ -31,6 +35,9 @@ test-all: lint types imports  ## Also the long statistical and training tests
 test-browser: $(VENV)/.dev  ## The report page in the system's Chromium (Debian: apt-get install chromium)
 	$(PIP) install --quiet -c constraints.txt -e ".[browser]"
 	$(BIN)/python -m pytest -m browser
+
+docs: $(VENV)/.docs  ## The documentation, its tutorials executed: docs/_build/html/index.html
+	$(BIN)/sphinx-build -b html -W --keep-going docs docs/_build/html
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -50,4 +57,4 @@ wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache

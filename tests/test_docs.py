@@ -1,0 +1,50 @@
+"""The reference has every public name and no other, and every figure of the gallery has its command."""
+
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import manifoldflow as mf
+
+DOCS = Path(__file__).parent.parent / "docs"
+REFERENCE = DOCS / "reference"
+# The command line explains itself; `errors` is a module of public names, not a folder.
+ROOMS = sorted({room.name for room in pkgutil.iter_modules(mf.__path__) if room.ispkg} - {"cli"} | {"errors"})
+DIRECTIVE = re.compile(r"^\.\. (?:auto(?:class|function|data|module)|py:data):: (\S+)", flags=re.MULTILINE)
+
+
+def referenced(room):
+    """The names that a page of the reference describes, without the page's own module."""
+    names = DIRECTIVE.findall((REFERENCE / f"{room}.rst").read_text(encoding="utf-8"))
+    prefix = f"manifoldflow.{room}"
+    return [name.removeprefix(f"{prefix}.") for name in names if name != prefix]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_reference_has_every_public_name_once(room):
+    public = importlib.import_module(f"manifoldflow.{room}").__all__
+    assert sorted(referenced(room)) == sorted(public), f"bring docs/reference/{room}.rst and __all__ together"
+
+
+def test_every_room_has_a_page_that_the_index_lists():
+    pages = {page.stem for page in REFERENCE.glob("*.rst")}
+    assert pages == set(ROOMS)
+    listed = re.findall(r"^\w+$", (REFERENCE / "index.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert sorted(listed) == ROOMS
+
+
+def test_names_of_the_package_itself_are_listed():
+    text = (REFERENCE / "index.md").read_text(encoding="utf-8")
+    short = set(mf.__all__) - set(ROOMS)
+    assert short
+    assert all(f"`{name}`" in text for name in short)
+
+
+def test_every_figure_of_the_gallery_is_shown_with_its_command():
+    page = (DOCS / "gallery.md").read_text(encoding="utf-8")
+    scripts = {path.name for path in (DOCS / "gallery").glob("*.py")}
+    assert set(re.findall(r"%run -i gallery/(\w+\.py)", page)) == scripts
+    assert set(re.findall(r"`python docs/gallery/(\w+\.py) FIGURE.png`", page)) == scripts
