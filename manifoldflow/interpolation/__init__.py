@@ -8,7 +8,7 @@ from .energy import CurveEnergy, Segments, realism_energy
 from .gaussian_bridge import GaussianProcessBridge, GaussianProcessWalk
 from .gaussian_process import GaussianProcessPaths
 from .geodesic import Geodesic
-from .graph_start import GraphStart
+from .graph_start import GraphStart, multi_start
 from .kernels import ExponentialPower, Kernel, Matern, OrnsteinUhlenbeck, Periodic, SquaredExponential
 from .langevin import LangevinBridge
 from .linear import Linear, NormCorrected
@@ -81,6 +81,7 @@ __all__ = [
     "Segments",
     "realism_energy",
     "GraphStart",
+    "multi_start",
     "OptimisedPath",
     "optimise",
     "Solution",

@@ -1,6 +1,7 @@
 """Starts in the right basin: shortest paths in a nearest-neighbour graph of samples."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from .energy import CurveEnergy
 
-__all__ = ["GraphStart", "resampled"]
+__all__ = ["GraphStart", "multi_start", "resampled"]
 
 
 def resampled(nodes: Tensor, segments: int, *, lengths: Tensor | None = None) -> Tensor:
@@ -130,3 +131,19 @@ class GraphStart:
 
     def _on_domain(self, nodes: Tensor) -> Tensor:
         return self.energy.domain.retract(nodes, torch.zeros_like(nodes))
+
+
+def multi_start(
+    energy: CurveEnergy, samples: Tensor, *, neighbours: Sequence[int] = (10, 20, 80)
+) -> list[Literal["linear"] | GraphStart]:
+    """Starts for priors with several basins, for `optimise(..., starts=...)`: every pair keeps the best result.
+
+    A straight line, and graphs of the same samples: few neighbours follow the way along the samples, many know the
+    short cuts across a gap.
+
+    Args:
+        energy: The energy to be minimised.
+        samples: As in `GraphStart`; two thousand and more.
+        neighbours: Of each graph.
+    """
+    return ["linear", *(GraphStart(energy, samples, neighbours=count) for count in neighbours)]

@@ -16,6 +16,7 @@ from manifoldflow.interpolation import (
     Linear,
     SobolevDescent,
     Status,
+    multi_start,
     optimise,
     realism_energy,
 )
@@ -122,9 +123,11 @@ def test_graph_starts_find_the_way_round():
     energy = realism_energy(density_index(prior).regularised(0.001), pieces=4)
     start, end = prior.locs[:1], prior.locs[-1:]
     straight = optimise(energy, start, end).solution
-    graph = optimise(energy, start, end, starts=GraphStart(energy, prior.sample((1500,))))
-    assert graph.solution.energy.item() < 0.8 * straight.energy.item()
-    assert graph.nodes[0, :, 0].min() < -3
+    starts = multi_start(energy, prior.sample((1500,)), neighbours=(10, 40))
+    several = optimise(energy, start, end, starts=starts)
+    assert several.solution.energy.item() < 0.8 * straight.energy.item()
+    assert several.solution.start.item() > 0
+    assert several.nodes[0, :, 0].min() < -3
 
 
 def test_disconnected_graphs_fall_back_to_straight_lines():
