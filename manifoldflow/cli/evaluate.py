@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from .app import app
-from .options import Out, Quiet, Seed, say, show
+from .options import Device, Out, Quiet, Seed, say, show
 
 __all__ = ["ExtractorName", "Features", "Weights", "chosen_extractor", "evaluate"]
 
@@ -48,6 +48,7 @@ def evaluate(
     out: Out,
     extractor: Features = ExtractorName.classifier,
     weights: Weights = None,
+    device: Device = "auto",
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -55,5 +56,5 @@ def evaluate(
     from ..steps import evaluate_step
 
     network = chosen_extractor(extractor, weights)
-    show(evaluate_step(interpolations, out, seed=seed, extractor=network), quiet)
+    show(evaluate_step(interpolations, out, seed=seed, extractor=network, device=device), quiet)
     say(quiet)(f"Table: {out / 'table.csv'}")

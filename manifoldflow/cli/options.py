@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-__all__ = ["Data", "Out", "Quiet", "Seed", "say", "show"]
+__all__ = ["Data", "Device", "Out", "Quiet", "Seed", "say", "show"]
 
 _console = Console()
 
@@ -15,6 +15,7 @@ Out = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of every random choice.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars and no messages.")]
+Device = Annotated[str, typer.Option(help="Where images are decoded: auto (a GPU if there is one), cpu, cuda ...")]
 Data = Annotated[
     str,
     typer.Option(

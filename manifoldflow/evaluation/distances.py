@@ -57,10 +57,15 @@ class FeatureSpace:
         extractor: The network.
         reference: The real images of the comparison.
         seed: Decides the kernel distance's subsets.
+        device: Where features are computed; they are kept on the CPU.
     """
 
-    def __init__(self, extractor: Extractor, reference: ImageSet, *, seed: int = 0) -> None:
-        self.extractor, self.levels, self.seed = extractor, reference.levels, seed
+    def __init__(
+        self, extractor: Extractor, reference: ImageSet, *, seed: int = 0, device: torch.device | str = "cpu"
+    ) -> None:
+        self.extractor, self.levels, self.seed, self.device = extractor, reference.levels, seed, torch.device(device)
+        if isinstance(extractor.function, nn.Module):
+            extractor.function.to(self.device)
         self.reference = self.features(reference.images)
 
     @torch.no_grad()
@@ -69,7 +74,7 @@ class FeatureSpace:
         flat = images.flatten(0, -4)
         features = torch.empty(len(flat), self.extractor.num_features)
         for part, out in zip(flat.split(_IMAGES_A_CHUNK), features.split(_IMAGES_A_CHUNK)):
-            out.copy_(self.extractor.function(part.float() / (self.levels - 1)))
+            out.copy_(self.extractor.function(part.to(self.device).float() / (self.levels - 1)))
         return features.view(*images.shape[:-3], -1)
 
     def distance(self, features: Tensor) -> SetDistance:

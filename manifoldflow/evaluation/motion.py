@@ -36,9 +36,10 @@ class Motion:
     nearest_training_features: Tensor
 
 
-def nearest_distance(points: Tensor, reference: Tensor) -> Tensor:
-    """Distance of each of `points` (N, n) to the nearest of `reference` (R, n), shape (N,)."""
-    parts = [torch.cdist(part, reference).amin(1) for part in points.split(_IMAGES_A_CHUNK)]
+def nearest_distance(points: Tensor, reference: Tensor, device: torch.device | str = "cpu") -> Tensor:
+    """Distance of each of `points` (N, n) to the nearest of `reference` (R, n), shape (N,), computed on `device`."""
+    reference = reference.to(device)
+    parts = [torch.cdist(part.to(device), reference).amin(1).cpu() for part in points.split(_IMAGES_A_CHUNK)]
     return torch.cat(parts)
 
 
@@ -54,14 +55,14 @@ def path_motion(
         pairs_a_chunk: How many paths are in memory as float32 at once.
     """
     scale, step = space.levels - 1, times.diff()
-    reference = training.flatten(1).float() / scale
+    reference = training.to(space.device).flatten(1).float() / scale
     pixel, near, nearest = [], [], []
     for part in images.split(pairs_a_chunk):
         x = part.flatten(2).float() / scale
         pixel.append(x.diff(dim=1).norm(dim=-1))
         ends = torch.stack([(x - x[:, :1]).norm(dim=-1), (x - x[:, -1:]).norm(dim=-1)])
         near.append(ends.amin(0))
-        nearest.append(nearest_distance(x.flatten(0, 1), reference).view(x.shape[:2]))
+        nearest.append(nearest_distance(x.flatten(0, 1), reference, space.device).view(x.shape[:2]))
     moved = torch.cat(pixel)
     felt = features.diff(dim=1).norm(dim=-1)
     return Motion(
@@ -71,7 +72,7 @@ def path_motion(
         feature_length=felt.sum(1),
         nearer_end=torch.cat(near).mean(0),
         nearest_training=torch.cat(nearest).mean(0),
-        nearest_training_features=nearest_distance(features.flatten(0, 1), space.reference)
+        nearest_training_features=nearest_distance(features.flatten(0, 1), space.reference, space.device)
         .view(features.shape[:2])
         .mean(0),
     )

@@ -89,9 +89,13 @@ def sample_row(space: FeatureSpace, samples: Tensor, *, base: str) -> Row:
 
 @torch.no_grad()
 def interpolant_bpd(flow: ManifoldFlow, points: Tensor, *, dim: int, levels: int) -> Tensor:
-    """Bits per dimension (*batch,) of decoded points s (*batch, n): of the point itself, not of a rounded image."""
-    parts = points.flatten(0, -2).split(_POINTS_A_CHUNK)
-    bpd = [bits_per_dim(flow.log_prob(flow.decode(part)), dim, levels) for part in parts]
+    """Bits per dimension (*batch,) of decoded points s (*batch, n): of the point itself, not of a rounded image.
+
+    Computed on the flow's device, a part at a time; the result is on that of the points.
+    """
+    device = next(iter(flow.state_dict().values()), points).device
+    parts = (part.to(device) for part in points.flatten(0, -2).split(_POINTS_A_CHUNK))
+    bpd = [bits_per_dim(flow.log_prob(flow.decode(part)), dim, levels).to(points.device) for part in parts]
     return torch.cat(bpd).view(points.shape[:-1])
 
 

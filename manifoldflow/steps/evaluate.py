@@ -1,10 +1,12 @@
 """Evaluate interpolations side by side: the same pairs, times and counts for all of them."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from pyro.distributions import TorchDistribution
 from torch import Tensor
 
 from ..data import ImageSet
@@ -27,6 +29,7 @@ from ..evaluation.motion import nearest_distance
 from ..files import new_folder, read_json, write_json, write_text
 from ..flows import BASES
 from ..training import train_classifier
+from .devices import chosen_device
 from .interpolate import StoredInterpolation, pair_source, read_interpolations
 from .record import read_record, relative_to, versions
 from .tables import rows_to_csv, rows_to_markdown
@@ -49,7 +52,7 @@ def classifier_extractor(train: ImageSet, test: ImageSet, *, seed: int, folder: 
 
 @torch.no_grad()
 def evaluate_step(
-    folders: list[Path], out: Path, *, seed: int = 0, extractor: Extractor | None = None
+    folders: list[Path], out: Path, *, seed: int = 0, extractor: Extractor | None = None, device: str = "auto"
 ) -> dict[str, Any]:
     """Evaluate what `interpolate_step` wrote; write evaluation.json, table.csv and table.md; return the first.
 
@@ -61,12 +64,14 @@ def evaluate_step(
         seed: Of the classifier, the subsets and the base's draws.
         extractor: Gives the features of the distances; None trains a small classifier on the same training images,
             whose distances are not comparable with Inception's.
+        device: Where images are decoded and features computed; "auto" is a GPU if there is one.
 
     Raises:
         DataError: The interpolations are not comparable, too few, or damaged.
     """
     if not folders:
         raise DataError("interpolations: expected at least one folder, got none")
+    place = chosen_device(device)
     read = [read_interpolations(Path(folder)) for folder in folders]
     _check_comparable(read)
     run, record, _ = read[0]
@@ -87,21 +92,24 @@ def evaluate_step(
     }
     with new_folder(out, "evaluate", record) as folder:
         extractor = extractor or classifier_extractor(train, test, seed=seed, folder=folder)
-        space = FeatureSpace(extractor, train, seed=seed)
+        space = FeatureSpace(extractor, train, seed=seed, device=place)
         rows = [floor_row(space, real.images[starts])]
         profiles: list[dict[str, Any]] = []
         models: list[dict[str, Any]] = []
         arrays: dict[str, np.ndarray] = {}
         for (run, _, stored), (base, name) in zip(read, _names([run for run, _, _ in read])):
+            law = deepcopy(run.flow.base)  # profiles are computed on the CPU, wherever the flow moves
+            run.flow.to(place)
             samples = seeded_samples(run, count, seed)
             rows.append(sample_row(space, samples, base=base))
             arrays[f"samples/{name}"] = samples[:_SHOWN_SAMPLES].numpy()
             models.append({"base": base, "name": name, **run.record})
             for one in stored:
-                of_path, profile, images = _evaluate_one(run, space, train, one, base=base, seed=seed)
+                of_path, profile, images = _evaluate_one(run, law, space, train, one, base=base, seed=seed)
                 rows += of_path
                 profiles.append({"base": base, "path": one.title, "method": one.method, **profile})
                 arrays[f"strips/{name}/{one.method}"] = images.numpy()
+            run.flow.cpu()
         result = {
             **record,
             "data": {"name": test.name, "shape": list(test.shape), "levels": test.levels},
@@ -111,7 +119,7 @@ def evaluate_step(
                 "accuracy": extractor.accuracy,
             },
             "reference_images": len(train),
-            "nearest_training_of_real": _nearest(real.images[starts], train),
+            "nearest_training_of_real": _nearest(real.images[starts], train, place),
             "pair_labels": pair_labels,
             "pairs_from": pairs_from,
             "models": models,
@@ -126,12 +134,19 @@ def evaluate_step(
 
 
 def _evaluate_one(
-    run: TrainedRun, space: FeatureSpace, train: ImageSet, stored: StoredInterpolation, *, base: str, seed: int
+    run: TrainedRun,
+    law: TorchDistribution,
+    space: FeatureSpace,
+    train: ImageSet,
+    stored: StoredInterpolation,
+    *,
+    base: str,
+    seed: int,
 ) -> tuple[list[Row], dict[str, Any], Tensor]:
     """The rows of one method, its profiles over time, and the images of the first pairs."""
     one = stored.load()
     features = space.features(one.images)
-    profile = path_profile(run.flow.base, one.points, one.times, seed=seed)
+    profile = path_profile(law, one.points, one.times, seed=seed)
     motion = path_motion(one.images, features, one.times, space=space, training=train.images)
     rows = evaluate_path(
         run.flow,
@@ -181,10 +196,10 @@ def _table_text(extractor: Extractor) -> str:
     )
 
 
-def _nearest(images: Tensor, train: ImageSet) -> float:
+def _nearest(images: Tensor, train: ImageSet, device: torch.device) -> float:
     """Mean distance in pixels of real images to their nearest training image: what interpolants compare with."""
     scale = train.levels - 1
-    return float(nearest_distance(images.flatten(1) / scale, train.images.flatten(1) / scale).mean())
+    return float(nearest_distance(images.flatten(1) / scale, train.images.flatten(1) / scale, device).mean())
 
 
 def _names(runs: list[TrainedRun]) -> list[tuple[str, str]]:

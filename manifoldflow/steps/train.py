@@ -22,6 +22,7 @@ from .record import read_record, versions
 __all__ = ["DataChoice", "TrainedRun", "load_run", "resume_training", "seeded_samples", "train_step"]
 
 _BPD_DRAWS = 5
+_IMAGES_A_CHUNK = 500
 
 
 @dataclass(frozen=True)
@@ -217,10 +218,11 @@ def _train(
 
 
 def seeded_samples(run: TrainedRun, count: int, seed: int) -> Tensor:
-    """Draws of a model as images (count, c, h, w), uint8; the caller's generator is left alone."""
-    with torch.random.fork_rng(devices=[]):
+    """Draws of a model as images (count, c, h, w), uint8, on the CPU; the caller's generator is left alone."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
-        return quantise(run.flow.sample((count,)), run.levels)
+        parts = [min(_IMAGES_A_CHUNK, count - first) for first in range(0, count, _IMAGES_A_CHUNK)]
+        return torch.cat([quantise(run.flow.sample((part,)), run.levels).cpu() for part in parts])
 
 
 def load_run(folder: Path) -> TrainedRun:
