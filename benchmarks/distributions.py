@@ -65,6 +65,47 @@ def scipy_log_normalizer(n: int, kappa: float) -> float:
     return order * math.log(kappa) - n / 2 * math.log(2 * math.pi) - np.log(scipy_special.ive(order, kappa)) - kappa
 
 
+def reference_rows() -> dict[int, list[dict[str, str]]]:
+    """The reference grid by n."""
+    rows: dict[int, list[dict[str, str]]] = {}
+    for row in csv.DictReader(REFERENCE.read_text().splitlines()):
+        rows.setdefault(int(row["ambient_dimension"]), []).append(row)
+    return dict(sorted(rows.items()))
+
+
+def errors(n: int, rows: list[dict[str, str]]) -> tuple[dict[str, float], dict[str, float], int]:
+    """Largest errors in float64 (with scipy's) and in float32, and the number of rows where scipy has inf or NaN."""
+    worst = dict.fromkeys([*QUANTITIES, "log_prob", "scipy"], 0.0)
+    single = dict.fromkeys([*QUANTITIES, "log_prob"], 0.0)
+    failed = 0
+    for row in rows:
+        kappa = float(row["concentration"])
+        with localcontext() as context:
+            context.prec = 50
+            log_normalizer = Decimal(row["log_normalizer"])
+            law = VonMisesFisher(unit(n), kappa)
+            values = law.log_normalizer, law.mean_resultant_length, law.entropy(), law.cosine_variance
+            for name, value in zip(QUANTITIES, values):
+                worst[name] = max(worst[name], error(value.item(), Decimal(row[name])))
+            worst["log_prob"] = max(worst["log_prob"], log_prob_error(law, log_normalizer, kappa))
+            # The references are for the float64 concentration; float32 rounds it, so compare with float64 there.
+            rounded = VonMisesFisher(unit(n, torch.float32), kappa)
+            exact = VonMisesFisher(unit(n), float(rounded.concentration))
+            values = rounded.log_normalizer, rounded.mean_resultant_length, rounded.entropy(), rounded.cosine_variance
+            exacts = exact.log_normalizer, exact.mean_resultant_length, exact.entropy(), exact.cosine_variance
+            for name, value, reference in zip(QUANTITIES, values, exacts):
+                single[name] = max(single[name], error(value.item(), Decimal(reference.item())))
+            at = Decimal(exact.log_normalizer.item())
+            single["log_prob"] = max(single["log_prob"], log_prob_error(rounded, at, float(rounded.concentration)))
+            with np.errstate(all="ignore"):
+                theirs = scipy_log_normalizer(n, kappa)
+            if math.isfinite(theirs):
+                worst["scipy"] = max(worst["scipy"], error(theirs, log_normalizer))
+            else:
+                failed += 1
+    return worst, single, failed
+
+
 def accuracy() -> None:
     """Largest errors on the reference grid, by n, beside scipy."""
     print(
@@ -75,41 +116,8 @@ def accuracy() -> None:
     print("| n | " + " | ".join(heads) + " |")
     print("|" + "---:|" * (len(heads) + 1))
     torch.manual_seed(0)
-    rows = list(csv.DictReader(REFERENCE.read_text().splitlines()))
-    for n in sorted({int(r["ambient_dimension"]) for r in rows}):
-        worst = dict.fromkeys([*QUANTITIES, "log_prob", "scipy"], 0.0)
-        single = dict.fromkeys([*QUANTITIES, "log_prob"], 0.0)
-        failed = 0
-        for row in (r for r in rows if int(r["ambient_dimension"]) == n):
-            kappa = float(row["concentration"])
-            with localcontext() as context:
-                context.prec = 50
-                log_normalizer = Decimal(row["log_normalizer"])
-                law = VonMisesFisher(unit(n), kappa)
-                values = law.log_normalizer, law.mean_resultant_length, law.entropy(), law.cosine_variance
-                for name, value in zip(QUANTITIES, values):
-                    worst[name] = max(worst[name], error(value.item(), Decimal(row[name])))
-                worst["log_prob"] = max(worst["log_prob"], log_prob_error(law, log_normalizer, kappa))
-                # The references are for the float64 concentration; float32 rounds it, so compare with float64 there.
-                rounded = VonMisesFisher(unit(n, torch.float32), kappa)
-                exact = VonMisesFisher(unit(n), float(rounded.concentration))
-                values = (
-                    rounded.log_normalizer,
-                    rounded.mean_resultant_length,
-                    rounded.entropy(),
-                    rounded.cosine_variance,
-                )
-                exacts = exact.log_normalizer, exact.mean_resultant_length, exact.entropy(), exact.cosine_variance
-                for name, value, reference in zip(QUANTITIES, values, exacts):
-                    single[name] = max(single[name], error(value.item(), Decimal(reference.item())))
-                at = Decimal(exact.log_normalizer.item())
-                single["log_prob"] = max(single["log_prob"], log_prob_error(rounded, at, float(rounded.concentration)))
-                with np.errstate(all="ignore"):
-                    theirs = scipy_log_normalizer(n, kappa)
-                if math.isfinite(theirs):
-                    worst["scipy"] = max(worst["scipy"], error(theirs, log_normalizer))
-                else:
-                    failed += 1
+    for n, rows in reference_rows().items():
+        worst, single, failed = errors(n, rows)
         log_c, length, entropy, derivative = (worst[q] for q in QUANTITIES)
         cells = [log_c, worst["log_prob"], length, entropy, derivative]
         cells += [single["log_normalizer"], single["log_prob"], single["mean_resultant_length"], single["entropy"]]
@@ -129,21 +137,27 @@ def interleaved(*runs: Callable[[], object], repeats: int = 11) -> list[float]:
     return [statistics.median(spent) for spent in times]
 
 
-def normalizer(compiled: bool) -> None:
-    """Time of the log normaliser with its derivative."""
-    n, count = 785, 200_000
-    kappa = (1 + 2 * n * torch.rand(count, dtype=torch.float64)).requires_grad_()
-    plain, array = kappa.detach(), kappa.detach().numpy()
+def normalizers(n: int, count: int, device: str = "cpu") -> dict[str, Callable[[], object]]:
+    """The calls to compare on `count` concentrations up to 2n."""
+    kappa = (1 + 2 * n * torch.rand(count, dtype=torch.float64, device=device)).requires_grad_()
+    plain, array = kappa.detach(), kappa.detach().cpu().numpy()
 
     def both() -> tuple[torch.Tensor, torch.Tensor]:
         value = special.vmf_log_partition(kappa, n)
         return value, torch.autograd.grad(value.sum(), kappa)[0]
 
-    runs = {
+    return {
         "scipy.special.ive, one call": lambda: scipy_special.ive(n / 2 - 1, array),
         "torch.exp": plain.exp,
         "log normaliser and derivative, eager": both,
     }
+
+
+def normalizer(compiled: bool) -> None:
+    """Time of the log normaliser with its derivative."""
+    n, count = 785, 200_000
+    runs = normalizers(n, count)
+    both = runs["log normaliser and derivative, eager"]
     if compiled:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -157,29 +171,39 @@ def normalizer(compiled: bool) -> None:
         print(f"| {name} | {spent / count * 1e9:.1f} | {times[0] / spent:.1f}x |")
 
 
+def samplers(n: int, device: str = "cpu") -> dict[str, Callable[[int], object]]:
+    """What draws the number of points that it is called with, at kappa = n, by library."""
+    loc = unit(n, torch.float32).to(device)
+    law, foreign = VonMisesFisher(loc, float(n)), GeomstatsHypersphere(n - 1)
+    theirs = stats.vonmises_fisher(unit(n).numpy(), n)
+
+    def floor(draws: int) -> torch.Tensor:
+        x = torch.randn(draws, n, device=device)
+        return x / x.norm(dim=-1, keepdim=True)
+
+    return {
+        "floor": floor,
+        "ours": lambda draws: law.sample((draws,)),
+        "geomstats": lambda draws: foreign.random_von_mises_fisher(mu=loc.double(), kappa=float(n), n_samples=draws),
+        "scipy": theirs.rvs,
+    }
+
+
 def sampling() -> None:
     """Time of 10,000 draws over torch.randn + normalise."""
     print("\n## 10,000 draws at kappa = n, float32; time over that of torch.randn + normalise\n")
     print("| n | manifoldflow | geomstats | scipy | floor, ms |")
     print("|---:|---:|---:|---:|---:|")
     for n in (3, 784, 3072):
-        loc = unit(n, torch.float32)
-        law, foreign = VonMisesFisher(loc, float(n)), GeomstatsHypersphere(n - 1)
-        scipys = stats.vonmises_fisher(unit(n).numpy(), n)
-
-        def floor(n: int = n) -> torch.Tensor:
-            x = torch.randn(10_000, n)
-            return x / x.norm(dim=-1, keepdim=True)
-
-        base, ours = interleaved(floor, lambda law=law: law.sample((10_000,)))
+        draw = {name: partial(run, 10_000) for name, run in samplers(n).items()}
+        base, ours = interleaved(draw["floor"], draw["ours"])
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                draw = partial(foreign.random_von_mises_fisher, mu=loc.double(), kappa=float(n), n_samples=10_000)
-                geomstats = f"{interleaved(floor, draw, repeats=3)[1] / base:.1f}"
+                geomstats = f"{interleaved(draw['floor'], draw['geomstats'], repeats=3)[1] / base:.1f}"
         except Exception as failure:
             geomstats = f"fails ({type(failure).__name__})"
-        scipy_time = interleaved(lambda s=scipys: s.rvs(10_000), repeats=1)[0]
+        scipy_time = interleaved(draw["scipy"], repeats=1)[0]
         print(f"| {n} | {ours / base:.2f} | {geomstats} | {scipy_time / base:.1f} | {base * 1e3:.2f} |")
 
 

@@ -5,7 +5,7 @@
     python benchmarks/geometry.py growth      how the cost grows with n and d: a table, and a plot with --plot FILE
 
 geomstats runs on the same tensors through its own classes. Medians are over interleaved rounds, so that a busy
-neighbour disturbs all of them alike. Needs: pip install "manifoldflow[bench,dev]".
+neighbour disturbs all of them alike. Needs: pip install "manifoldflow[bench]"; without geoopt its columns stay empty.
 """
 
 import argparse
@@ -13,7 +13,6 @@ import statistics
 import time
 from collections.abc import Callable
 
-import geoopt
 import mpmath
 import torch
 from mpmath import mp
@@ -21,6 +20,11 @@ from torch import Tensor
 
 from manifoldflow._geomstats import GeomstatsHypersphere
 from manifoldflow.manifolds import Hypersphere
+
+try:
+    import geoopt
+except ImportError:
+    geoopt = None
 
 mp.dps = 50
 Call = Callable[[], object]
@@ -41,64 +45,74 @@ def medians(calls: dict[str, Call], rounds: int) -> dict[str, float]:
     return {name: statistics.median(t) for name, t in times.items()}
 
 
-def sphere_data(rows: int, n: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor]:
+def sphere_data(
+    rows: int, n: int, dtype: torch.dtype = torch.float32, device: str = "cpu"
+) -> tuple[Tensor, Tensor, Tensor]:
     """Uniform points x, y and tangent vectors v of norm about 1 at x."""
     space = Hypersphere(n - 1)
     rng = torch.Generator().manual_seed(0)
     x, y = (space.random_point(rows, dtype=dtype, generator=rng) for _ in range(2))
     v = space.random_tangent_vec(x, generator=rng) / n**0.5
-    return x, y, v
+    return x.to(device), y.to(device), v.to(device)
 
 
-def geoopt_slerp(sphere: geoopt.Sphere, x: Tensor, y: Tensor, t: Tensor) -> Tensor:
+def geoopt_slerp(x: Tensor, y: Tensor, t: Tensor) -> Tensor:
     """geoopt's geodesic: exp of a fraction of the log."""
+    sphere = geoopt.Sphere()
     return sphere.expmap(x, t * sphere.logmap(x, y))
 
 
-def operations(rows: int, n: int) -> dict[str, dict[str, Call]]:
+def installed(calls: dict[str, Call]) -> dict[str, Call]:
+    """Without geoopt's, where it is not installed."""
+    return {name: call for name, call in calls.items() if name != "geoopt" or geoopt is not None}
+
+
+def operations(rows: int, n: int, device: str = "cpu") -> dict[str, dict[str, Call]]:
     """The calls to compare for points of one shape, by operation and library."""
-    x, y, v = sphere_data(rows, n)
-    t = torch.tensor([0.3])
-    ours, theirs, peer = Hypersphere(n - 1).metric, GeomstatsHypersphere(n - 1).metric, geoopt.Sphere()
+    x, y, v = sphere_data(rows, n, device=device)
+    t = torch.tensor([0.3], device=device)
+    ours, theirs = Hypersphere(n - 1).metric, GeomstatsHypersphere(n - 1).metric
     compiled = torch.compile(ours.dist)
     calls: dict[str, dict[str, Call]] = {
         "exp": {
             "ours": lambda: ours.exp(v, x),
             "geomstats": lambda: theirs.exp(v, x),
-            "geoopt": lambda: peer.expmap(x, v),
+            "geoopt": lambda: geoopt.Sphere().expmap(x, v),
         },
         "log": {
             "ours": lambda: ours.log(y, x),
             "geomstats": lambda: theirs.log(y, x),
-            "geoopt": lambda: peer.logmap(x, y),
+            "geoopt": lambda: geoopt.Sphere().logmap(x, y),
         },
         "dist": {
             "ours": lambda: ours.dist(x, y),
             "compiled": lambda: compiled(x, y),
             "geomstats": lambda: theirs.dist(x, y),
-            "geoopt": lambda: peer.dist(x, y),
+            "geoopt": lambda: geoopt.Sphere().dist(x, y),
         },
         # geomstats' own geodesic is a Python loop over pairs, timed below: here, exp of a fraction of its log
         "slerp": {
             "ours": lambda: ours.geodesic(x, y)(t),
             "geomstats": lambda: theirs.exp(t * theirs.log(y, x), x),
-            "geoopt": lambda: geoopt_slerp(peer, x, y, t),
+            "geoopt": lambda: geoopt_slerp(x, y, t),
         },
     }
-    return {name: {"add": lambda: torch.add(x, y), **group} for name, group in calls.items()}
+    return {name: installed({"add": lambda: torch.add(x, y), **group}) for name, group in calls.items()}
 
 
-def batched_geodesic() -> dict[str, Call]:
+def batched_geodesic(pairs: int = 1000, device: str = "cpu") -> dict[str, Call]:
     """1,000 pairs x 5 times in R^64."""
-    x, y, _ = sphere_data(1000, 64)
-    t = torch.linspace(0, 1, 5)
-    ours, theirs, peer = Hypersphere(63).metric, GeomstatsHypersphere(63).metric, geoopt.Sphere()
-    return {
-        "add": lambda: torch.add(x, y),
-        "ours": lambda: ours.geodesic(x, y)(t),
-        "geomstats": lambda: theirs.geodesic(x, y)(t),
-        "geoopt": lambda: geoopt_slerp(peer, x[:, None], y[:, None], t[:, None]),
-    }
+    x, y, _ = sphere_data(pairs, 64, device=device)
+    t = torch.linspace(0, 1, 5, device=device)
+    ours, theirs = Hypersphere(63).metric, GeomstatsHypersphere(63).metric
+    return installed(
+        {
+            "add": lambda: torch.add(x, y),
+            "ours": lambda: ours.geodesic(x, y)(t),
+            "geomstats": lambda: theirs.geodesic(x, y)(t),
+            "geoopt": lambda: geoopt_slerp(x[:, None], y[:, None], t[:, None]),
+        }
+    )
 
 
 def speed(rounds: int) -> None:
@@ -117,7 +131,7 @@ def speed(rounds: int) -> None:
 def print_speed(shape: str, name: str, took: dict[str, float]) -> None:
     """One row of the speed table."""
     cells = [f"{took[k]:.2f}" if k in took else "" for k in ("add", "ours", "compiled", "geomstats", "geoopt")]
-    best = min(took["geomstats"], took["geoopt"])
+    best = min(took[k] for k in ("geomstats", "geoopt") if k in took)
     print(f"| {shape} | {name} | {' | '.join(cells)} | {best / took['ours']:.2f} | {took['ours'] / took['add']:.2f} |")
 
 
@@ -137,42 +151,47 @@ def exact_log(x: list, y: list) -> list:
     return [scale * a for a in u]
 
 
+ANGLES = {
+    torch.float32: ["1e-4", "1e-3", "1e-2", "1", "pi/2", "pi-1e-2", "pi-1e-3", "pi-1e-4"],
+    torch.float64: ["1e-12", "1e-9", "1e-6", "1e-3", "1", "pi/2", "pi-1e-3", "pi-1e-6", "pi-1e-9"],
+}
+
+
+def errors(dtype: torch.dtype, label: str, seeds: int = 20, n: int = 16) -> dict[str, list[float]]:
+    """Worst relative errors of dist and log over `seeds` pairs in R^n at an angle, by library."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)  # geomstats creates its constants in this
+    ours, theirs = Hypersphere(n - 1).metric, GeomstatsHypersphere(n - 1).metric
+    theta = mp.mpf(label[3:]) if label.startswith("pi-") else mp.pi / 2 if label == "pi/2" else mp.mpf(label)
+    cos, sin = float(mpmath.cos(theta)), float(mpmath.sin(theta))
+    sign = -1 if label.startswith("pi-") else 1
+    worst: dict[str, list[float]] = {}
+    for seed in range(seeds):
+        rng = torch.Generator().manual_seed(seed)
+        x, e = torch.linalg.qr(torch.randn(n, 2, dtype=torch.float64, generator=rng))[0].mT
+        x, y = x.to(dtype), (sign * abs(cos) * x + sin * e).to(dtype)
+        xs, ys = ([mpmath.mpf(v) for v in z.double().tolist()] for z in (x, y))
+        angle, log = exact_angle(xs, ys), exact_log(xs, ys)
+        results = {"ours": (ours.dist(x, y), ours.log(y, x)), "geomstats": (theirs.dist(x, y), theirs.log(y, x))}
+        if geoopt is not None:
+            results["geoopt"] = geoopt.Sphere().dist(x, y), geoopt.Sphere().logmap(x, y)
+        for name, (d, u) in results.items():
+            miss = [mpmath.mpf(a) - b for a, b in zip(u.double().tolist(), log)]
+            found = float(abs(mpmath.mpf(float(d)) - angle) / angle), float(mpmath.norm(miss) / angle)
+            worst[name] = [max(a, b) for a, b in zip(worst.get(name, [0.0, 0.0]), found)]
+    torch.set_default_dtype(default)
+    return worst
+
+
 def accuracy() -> None:
     """Print the accuracy table: the worst of 20 random pairs in R^16, against the pair as rounded."""
-    n, seeds = 16, 20
-    print(f"worst relative error of dist / log over {seeds} pairs in R^{n}, against 50 digits of the rounded inputs")
+    print("worst relative error of dist / log over 20 pairs in R^16, against 50 digits of the rounded inputs")
     print("| dtype | angle | ours | geomstats | geoopt |")
     print("|---|---|---|---|---|")
-    ours, theirs, peer = Hypersphere(n - 1).metric, GeomstatsHypersphere(n - 1).metric, geoopt.Sphere()
-    cases = {
-        torch.float32: ["1e-4", "1e-3", "1e-2", "1", "pi/2", "pi-1e-2", "pi-1e-3", "pi-1e-4"],
-        torch.float64: ["1e-12", "1e-9", "1e-6", "1e-3", "1", "pi/2", "pi-1e-3", "pi-1e-6", "pi-1e-9"],
-    }
-    for dtype, angles in cases.items():
-        torch.set_default_dtype(dtype)  # geomstats creates its constants in this
-        for label in angles:
-            theta = mp.mpf(label[3:]) if label.startswith("pi-") else mp.pi / 2 if label == "pi/2" else mp.mpf(label)
-            cos, sin = float(mpmath.cos(theta)), float(mpmath.sin(theta))
-            if label.startswith("pi-"):
-                cos = -cos
-            worst: dict[str, list[float]] = {}
-            for seed in range(seeds):
-                rng = torch.Generator().manual_seed(seed)
-                x, e = torch.linalg.qr(torch.randn(n, 2, dtype=torch.float64, generator=rng))[0].mT
-                sign = -1 if label.startswith("pi-") else 1
-                x, y = x.to(dtype), (sign * abs(cos) * x + sin * e).to(dtype)
-                xs, ys = ([mpmath.mpf(v) for v in z.double().tolist()] for z in (x, y))
-                angle, log = exact_angle(xs, ys), exact_log(xs, ys)
-                results = {
-                    "ours": (ours.dist(x, y), ours.log(y, x)),
-                    "geomstats": (theirs.dist(x, y), theirs.log(y, x)),
-                    "geoopt": (peer.dist(x, y), peer.logmap(x, y)),
-                }
-                for name, (d, u) in results.items():
-                    miss = [mpmath.mpf(a) - b for a, b in zip(u.double().tolist(), log)]
-                    errors = float(abs(mpmath.mpf(float(d)) - angle) / angle), float(mpmath.norm(miss) / angle)
-                    worst[name] = [max(a, b) for a, b in zip(worst.get(name, [0.0, 0.0]), errors)]
-            cells = [f"{worst[k][0]:.0e} / {worst[k][1]:.0e}" for k in ("ours", "geomstats", "geoopt")]
+    for dtype, labels in ANGLES.items():
+        for label in labels:
+            worst = errors(dtype, label)
+            cells = ["{:.0e} / {:.0e}".format(*worst[k]) if k in worst else "" for k in ("ours", "geomstats", "geoopt")]
             print(f"| {str(dtype)[6:]} | {label} | {' | '.join(cells)} |")
 
 

@@ -20,6 +20,7 @@ from manifoldflow.interpolation import (
     ExponentialPower,
     GaussianProcessBridge,
     Geodesic,
+    Kernel,
     Linear,
     Matched,
     Matern,
@@ -97,22 +98,43 @@ def ratios(tasks: dict[str, Callable[[], object]], floor: str, repeats: int) -> 
     return {name: t / medians[floor] for name, t in medians.items()} | {"floor": medians[floor]}
 
 
+KERNELS: dict[str, Kernel] = {
+    "Ornstein-Uhlenbeck (goal 1.8)": OrnsteinUhlenbeck(),
+    "squared exponential (goal 0.8)": SquaredExponential(0.5),
+    "periodic (goal 0.8)": Periodic(2.7),
+    "Matern 5/2": Matern(2.5),
+    "Matern 3/2 (goal 4.5)": Matern(1.5),
+    "exponential, alpha 1.5 (goal 4.5)": ExponentialPower(1.5),
+    "exponential, alpha 0.5 (goal 4.5)": ExponentialPower(0.5),
+}
+
+
+def path_calls(pairs: int, m: int, n: int, device: str = "cpu") -> dict[str, Callable[[], object]]:
+    """Paths on the sphere evaluated at m times, and the writing of as many numbers."""
+    space = Hypersphere(n - 1)
+    a, b = space.random_point(pairs).to(device), space.random_point(pairs).to(device)
+    t = torch.linspace(0, 1, m, device=device)
+    target = torch.empty(pairs, m, n, device=device)
+    paths = {
+        "linear": Linear(a, b),
+        "slerp (goal 1.5)": Slerp(a, b),
+        "geodesic, sphere (goal 1.5)": Geodesic(space, a, b),
+        "matched, N(0, I)": Matched(None, a, b),
+    }
+    return {
+        "torch.full": lambda: torch.full((pairs, m, n), 1.0, device=device),
+        "fill_ in place": lambda: target.fill_(1.0),
+        **{name: lambda path=path: path(t) for name, path in paths.items()},
+    }
+
+
 def speed(repeats: int) -> None:
     torch.set_num_threads(1)
     m, n, count = 1000, 512, 100
     t = torch.linspace(0, 1, m)
     start, end = torch.randn(n), torch.randn(n)
-    kernels = {
-        "Ornstein-Uhlenbeck (goal 1.8)": OrnsteinUhlenbeck(),
-        "squared exponential (goal 0.8)": SquaredExponential(0.5),
-        "periodic (goal 0.8)": Periodic(2.7),
-        "Matern 5/2": Matern(2.5),
-        "Matern 3/2 (goal 4.5)": Matern(1.5),
-        "exponential, alpha 1.5 (goal 4.5)": ExponentialPower(1.5),
-        "exponential, alpha 0.5 (goal 4.5)": ExponentialPower(0.5),
-    }
     tasks: dict[str, Callable[[], object]] = {"torch.randn": lambda: torch.randn(count, m, n)}
-    for name, kernel in kernels.items():
+    for name, kernel in KERNELS.items():
         bridge = GaussianProcessBridge(start, end, kernel=kernel)
         tasks[name] = lambda bridge=bridge: bridge.sample(t, (count,))
     found = ratios(tasks, "torch.randn", repeats)
@@ -124,20 +146,7 @@ def speed(repeats: int) -> None:
         print(f"  {name:36s} {ratio:6.2f}")
 
     pairs, m, n = 1000, 50, 1024
-    space = Hypersphere(n - 1)
-    a, b = space.random_point(pairs), space.random_point(pairs)
-    t = torch.linspace(0, 1, m)
-    target = torch.empty(pairs, m, n)
-    paths = {
-        "linear": Linear(a, b),
-        "slerp (goal 1.5)": Slerp(a, b),
-        "geodesic, sphere (goal 1.5)": Geodesic(space, a, b),
-        "matched, N(0, I)": Matched(None, a, b),
-    }
-    tasks = {"torch.full": lambda: torch.full((pairs, m, n), 1.0), "fill_ in place": lambda: target.fill_(1.0)}
-    for name, path in paths.items():
-        tasks[name] = lambda path=path: path(t)
-    found = ratios(tasks, "torch.full", repeats)
+    found = ratios(path_calls(pairs, m, n), "torch.full", repeats)
     print(
         f"\nPaths: {pairs} pairs, m = {m}, n = {n}, float32; over writing the output ({1e3 * found.pop('floor'):.0f} "
         f"ms)"
