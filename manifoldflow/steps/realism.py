@@ -82,18 +82,19 @@ def run_realism(
     out = growing_folder(out, "experiment realism", {**recorded, "training": settings.training.to_json()})
     began = time.perf_counter()
     images = train.images.float() / (train.levels - 1)
-    models = image_models(
-        images,
-        out / "models",
-        settings.training,
-        dim=settings.dim,
-        channels=settings.channels,
-        progress=progress,
-        say=say,
-    )
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(settings.training.seed)
-        tables = [*_on_priors(models, settings, out, say), *_soap(models, settings, train, test, images, out, say)]
+    with torch.random.fork_rng(devices=[]):
+        models = image_models(
+            images,
+            out / "models",
+            settings.training,
+            dim=settings.dim,
+            channels=settings.channels,
+            progress=progress,
+            say=say,
+        )
+        torch.manual_seed(settings.training.seed)  # not what the trainings left, which a repetition skips
+        with torch.no_grad():
+            tables = [*_on_priors(models, settings, out, say), *_soap(models, settings, train, test, images, out, say)]
     result = {
         "tables": tables,
         "settings": {**recorded, "training": settings.training.to_json()},

@@ -35,7 +35,7 @@ def image_models(
     Args:
         images: `(m, c, h, w)` in [0, 1], height and width divisible by 4.
         folder: Where <name>.safetensors and the logs go.
-        training: Of each model; a DCGAN has its own learning rate.
+        training: Of each model; a DCGAN has its own learning rate. Its seed is given to torch's global generator.
         dim: Coordinates of a latent.
         channels: Of the widest resolution.
         progress: Show progress bars.
@@ -45,13 +45,12 @@ def image_models(
         "gan-semicircle", "gan-normal" and "wae-semicircle", in eval mode, without gradients of their parameters.
     """
     shape = (images.shape[1], images.shape[2], images.shape[3])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
-        built: dict[str, DCGAN | WAE] = {
-            "gan-semicircle": DCGAN(shape, prior=semicircle(dim), channels=channels),
-            "gan-normal": DCGAN(shape, dim, channels=channels),
-            "wae-semicircle": WAE(shape, prior=semicircle(dim), channels=channels),
-        }
+    torch.manual_seed(training.seed)
+    built: dict[str, DCGAN | WAE] = {
+        "gan-semicircle": DCGAN(shape, prior=semicircle(dim), channels=channels),
+        "gan-normal": DCGAN(shape, dim, channels=channels),
+        "wae-semicircle": WAE(shape, prior=semicircle(dim), channels=channels),
+    }
     for name, model in built.items():
         weights, log = folder / f"{name}.safetensors", folder / name
         if weights.is_file():
