@@ -45,7 +45,7 @@ def assert_same(one, other):
 
 def wait_for_shards(out, count, process):
     shards = unfinished(out) / "shards"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not shards.is_dir() or len(list(shards.glob("part-*.npz"))) < count:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -66,7 +66,7 @@ def killed(vmf, many, out, whom):
     )
     wait_for_shards(out, 6, process)
     os.kill(child_of(process) if whom == "second" else process.pid, signal.SIGKILL)
-    error = process.communicate(timeout=60)[1]
+    error = process.communicate(timeout=300)[1]
     assert not out.exists()
     assert 6 <= len(list((unfinished(out) / "shards").glob("part-*.npz"))) < 400 / CHUNK
     return process.returncode, error
@@ -74,11 +74,13 @@ def killed(vmf, many, out, whom):
 
 def test_one_of_two_processes_killed(vmf, many, tmp_path):
     status, error = killed(vmf, many, tmp_path / "out", "second")
-    assert status == 1
-    assert "was ended by SIGKILL; what is finished is kept: run the same command again to go on" in error
-    assert error.count("\n") == 1
+    # Lightning looks every five seconds whether its processes live, and kills the command if it looks before we do.
+    assert status in (1, -signal.SIGKILL)
+    if status == 1:
+        assert "was ended by SIGKILL; what is finished is kept: run the same command again to go on" in error
+        assert error.count("\n") == 1
     again = subprocess.run(
-        command(vmf, many / "ends.npz", tmp_path / "out"), env=ENVIRONMENT, capture_output=True, text=True, timeout=120
+        command(vmf, many / "ends.npz", tmp_path / "out"), env=ENVIRONMENT, capture_output=True, text=True, timeout=3000
     )
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     assert_same(many / "one", tmp_path / "out")
@@ -88,7 +90,7 @@ def test_one_of_two_processes_killed(vmf, many, tmp_path):
 def test_the_first_of_two_processes_killed(vmf, many, tmp_path):
     status, _ = killed(vmf, many, tmp_path / "out", "first")
     assert status == -signal.SIGKILL
-    again = subprocess.run(command(vmf, many / "ends.npz", tmp_path / "out", 1), env=ENVIRONMENT, timeout=120)
+    again = subprocess.run(command(vmf, many / "ends.npz", tmp_path / "out", 1), env=ENVIRONMENT, timeout=3000)
     assert again.returncode == 0
     assert_same(many / "one", tmp_path / "out")
 
@@ -102,10 +104,10 @@ def test_a_stopped_job_says_how_to_go_on(vmf, many, tmp_path, sent):
     )
     wait_for_shards(out, 6, process)
     process.send_signal(sent)
-    error = process.communicate(timeout=60)[1]
+    error = process.communicate(timeout=300)[1]
     assert process.returncode == (130 if sent == signal.SIGINT else 1)
     assert "what is finished is kept: run the same command again to go on" in error
-    assert subprocess.run(command(vmf, many / "ends.npz", out, 1), env=ENVIRONMENT, timeout=120).returncode == 0
+    assert subprocess.run(command(vmf, many / "ends.npz", out, 1), env=ENVIRONMENT, timeout=3000).returncode == 0
     assert_same(many / "one", out)
 
 
@@ -115,5 +117,5 @@ def test_more_processes_than_blocks(vmf, tmp_path, processes):
     ends = vmf.ends(tmp_path / "ends.npz", rows=CHUNK)
     settings = {"method": "typical-bridge", "steps": 3, "chunk": CHUNK, "store": ("points", "values")}
     solve_step(vmf.folder, ends, tmp_path / "one", progress=False, **settings)
-    subprocess.run(command(vmf, ends, tmp_path / "out", processes), env=ENVIRONMENT, timeout=120, check=True)
+    subprocess.run(command(vmf, ends, tmp_path / "out", processes), env=ENVIRONMENT, timeout=3000, check=True)
     assert_same(tmp_path / "one", tmp_path / "out")
