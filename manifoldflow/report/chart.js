@@ -50,7 +50,7 @@ function stepAt(svg, times, position) {
   return distance.indexOf(Math.min(...distance));
 }
 
-/** Draw `curves`, each {values, number, dashes}, over `times`, with `band` [low, high] in grey. */
+/** Draw `curves`, each {values, colour, dashes}, over `times`, with `band` [low, high] in grey. */
 function drawChart(svg, { times, curves, band, range, step }) {
   const width = Math.max(120, svg.clientWidth); // 0 while the page is not laid out
   const [left, right, top, bottom] = [MARGIN.left, width - MARGIN.right, MARGIN.top, HEIGHT - MARGIN.bottom];
@@ -68,8 +68,8 @@ function drawChart(svg, { times, curves, band, range, step }) {
   }
   parts.push(element("text", { x: (left + right) / 2, y: bottom + 31, "text-anchor": "middle" }, "time t on the path"));
   parts.push(element("line", { class: "cursor", x1: x(step), x2: x(step), y1: top, y2: bottom }));
-  for (const { values, number, dashes } of curves) {
-    const group = element("g", { class: `curve-${number % 7}` });
+  for (const { values, colour, dashes } of curves) {
+    const group = element("g", { class: `curve-${colour}` });
     group.append(element("path", { class: "curve", d: outline(values, x, y), "stroke-dasharray": dashes }));
     if (values[step] !== null) {
       group.append(element("circle", { class: "dot", cx: x(step), cy: y(values[step]), r: 4.5 }));

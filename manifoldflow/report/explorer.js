@@ -54,11 +54,11 @@ function charts(chosen, quantity) {
     return [{ title, methods: chosen, band: data.usual[quantity], range: [0, 1] }];
   }
   return [...new Set(chosen.map((method) => method.base_number))].map((number) => {
-    const [first, ...others] = data.methods.filter((method) => method.base_number === number);
-    const [low, , high] = first.band;
-    const range = rangeOf([low, high, ...[first, ...others].flatMap((method) => method.statistic.flat())]);
-    const methods = chosen.filter((method) => method.base_number === number);
-    return { title: `${first.base}: ${first.name}`, methods, band: [low, high], range };
+    const all = data.methods.filter((method) => method.base_number === number);
+    const methods = all.filter((method) => chosen.includes(method));
+    const [low, , high] = all[0].band;
+    const range = rangeOf([low, high, ...all.flatMap((method) => method.statistic.flat())]); // the same for every pair
+    return { title: `${all[0].base}: ${all[0].statistic_name}`, methods, band: [low, high], range };
   });
 }
 
@@ -85,11 +85,7 @@ function updatePanel(panel, { title, methods, band, range }, quantity, pair, ste
   const [caption, svg, legend] = panel.children;
   caption.textContent = title;
   svg.setAttribute("aria-label", `${title} over time, one curve a path; the slider moves the cursor`);
-  const curves = methods.map((method) => ({
-    values: method[quantity][pair],
-    number: method.number,
-    dashes: data.dashes[method.number % data.dashes.length],
-  }));
+  const curves = methods.map((method) => ({ ...method, values: method[quantity][pair] }));
   drawChart(svg, { times: data.times, curves, band, range, step });
   const grey = element("svg", { class: "key", "aria-hidden": "true" });
   grey.append(element("rect", { class: "band", x: 0.5, y: 0.5, width: 27, height: 9 }));
@@ -98,7 +94,7 @@ function updatePanel(panel, { title, methods, band, range }, quantity, pair, ste
       const key = boxes[method.number].parentElement.querySelector("svg").cloneNode(true);
       return legendItem(key, `${method.base}, ${method.path}`, figure(method[quantity][pair][step], quantity));
     }),
-    legendItem(grey, "90 % of draws", `${figure(band[0], quantity)} to ${figure(band[1], "statistic")}`),
+    legendItem(grey, "90 % of draws", band.map((value) => value.toFixed(3)).join(" to ")),
   );
 }
 

@@ -10,8 +10,11 @@ __all__ = ["explorer_data", "pair_titles"]
 _USUAL = {"typicality": (0.1, 1.0), "realism": (0.05, 0.95)}
 """Where 90 % of the base's draws lie: F is uniform for them; the statistic's 5 to 95 % are the same draws."""
 
+_COLOURS = 7
+"""The style sheet's curve-0 to curve-6."""
+
 _DASHES = ("", "7 4", "2 3", "9 3 2 3")
-"""So that curves are told apart without colours; with 7 colours, 28 paths differ."""
+"""So that curves are told apart without colours; together 28 paths differ."""
 
 _FEW = 4
 
@@ -53,15 +56,16 @@ def explorer_data(result: dict[str, Any]) -> dict[str, Any]:
         "shape": result["data"]["shape"],
         "gap": GAP,
         "usual": _USUAL,
-        "dashes": _DASHES,
         "methods": [
             {
                 "number": i,
                 "base": p["base"],
                 "base_number": numbers[p["base"]],
                 "path": p["path"],
+                "colour": i % _COLOURS,
+                "dashes": _DASHES[i % len(_DASHES)],
                 "shown": shown,
-                "name": p["statistic"],
+                "statistic_name": p["statistic"],
                 "band": p["base_quantiles"],
                 **{key: _finite(p["shown_pairs"][key]) for key in ("typicality", "realism", "statistic")},
             }
