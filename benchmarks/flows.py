@@ -1,23 +1,38 @@
-"""Training speed of Glow beside normflows' Glow of the same levels, steps and channels, in one process.
+"""Speed of Glow beside normflows' Glow of the same levels, steps and channels, in one process.
 
-    python benchmarks/flows.py [--threads N]
+    python benchmarks/flows.py [growth] [--threads N] [--clock cpu] [--repeats N]
 
-Each line interleaves the two, step by step, and quotes medians. Needs the extra `bench`.
+Each line interleaves the two, step by step, and quotes medians of images a second in training (a
+step of Adam) and in sampling; `growth` varies levels, steps, channels and batch one by one. The
+memory is the highest of a training step above what the process had before it (Linux). With
+`--clock cpu` the processor's time is taken, which other processes on the machine disturb less.
+Needs the extra `bench`.
 """
 
 import argparse
+import ctypes
+import gc
 import statistics
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import normflows
 import torch
 
-from manifoldflow.flows import Glow
+from manifoldflow.flows import FlowDescription, ManifoldFlow, build_flow
 
-CASES = [((1, 8, 8), 2, 8, 64, 64), ((1, 8, 8), 2, 8, 64, 256), ((1, 32, 32), 2, 8, 64, 64)]
-REPEATS = 7
+Case = tuple[tuple[int, int, int], int, int, int, int]
+SMALL, LARGE, COLOUR = (1, 8, 8), (1, 32, 32), (3, 32, 32)
+CASES: list[Case] = [(SMALL, 2, 8, 64, 64), (SMALL, 2, 8, 64, 256), (LARGE, 2, 8, 64, 64), (COLOUR, 3, 8, 64, 32)]
+GROWTH: list[Case] = [
+    *CASES,
+    *((LARGE, levels, 8, 64, 64) for levels in (1, 3)),
+    *((LARGE, 2, steps, 64, 64) for steps in (4, 16)),
+    *((LARGE, 2, 8, hidden, 64) for hidden in (32, 128, 256)),
+    *((LARGE, 2, 8, 64, batch) for batch in (16, 256)),
+]
 
 
 def peer_glow(shape: tuple[int, int, int], levels: int, steps: int, hidden: int) -> torch.nn.Module:
@@ -39,7 +54,12 @@ def peer_glow(shape: tuple[int, int, int], levels: int, steps: int, hidden: int)
     return normflows.MultiscaleFlow(bases, flows, merges)
 
 
-def step(model: torch.nn.Module, loss: Callable[[], torch.Tensor]) -> Callable[[], None]:
+def our_glow(shape: tuple[int, int, int], levels: int, steps: int, hidden: int) -> ManifoldFlow:
+    """Ours with the same base, a Gaussian."""
+    return build_flow(FlowDescription(shape, levels=levels, steps=steps, hidden=hidden))
+
+
+def training(model: torch.nn.Module, loss: Callable[[], torch.Tensor]) -> Callable[[], None]:
     """One step of Adam."""
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
 
@@ -51,41 +71,82 @@ def step(model: torch.nn.Module, loss: Callable[[], torch.Tensor]) -> Callable[[
     return run
 
 
-def seconds(run: Callable[[], None]) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
+def sampling(draw: Callable[[], object]) -> Callable[[], None]:
+    """One batch of samples."""
+
+    def run() -> None:
+        with torch.no_grad():
+            draw()
+
+    return run
+
+
+def medians(runs: list[Callable[[], None]], repeats: int, clock: Callable[[], float]) -> list[float]:
+    """Seconds of one call of each, in turn."""
+    for run in runs:
+        run()
+    times: list[list[float]] = [[] for _ in runs]
+    for _ in range(repeats):
+        for run, taken in zip(runs, times):
+            start = clock()
+            run()
+            taken.append(clock() - start)
+    return [statistics.median(taken) for taken in times]
+
+
+def memory(run: Callable[[], None]) -> float:
+    """MiB that a call needs at its highest, above what the process has before it."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
+    before = _status("VmRSS")
     run()
-    return time.perf_counter() - start
+    return (_status("VmHWM") - before) / 1024
+
+
+def _status(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+
+def measure(case: Case, repeats: int, clock: Callable[[], float]) -> str:
+    """A row of the table."""
+    shape, levels, steps, hidden, batch = case
+    torch.manual_seed(0)
+    theirs, ours = peer_glow(*case[:4]), our_glow(*case[:4])
+    x = torch.rand(batch, *shape)
+    ours.transform.initialise(x)
+    train = [training(theirs, lambda: theirs.forward_kld(x)), training(ours, lambda: -ours.log_prob(x).mean())]
+    draw = [sampling(lambda: theirs.sample(batch)), sampling(lambda: ours.sample((batch,)))]
+    cells = []
+    for runs in (train, draw):
+        a, b = medians(runs, repeats, clock)
+        cells.append(f"{batch / a:9.0f} {batch / b:12.0f} {a / b:6.2f}")
+    peaks = [memory(run) for run in train]
+    counts = [sum(p.numel() for p in model.parameters()) for model in (theirs, ours)]
+    return (
+        f"{'x'.join(map(str, shape)):8} {levels} {steps:2} {hidden:3} {batch:5}  {'   '.join(cells)}   "
+        f"{peaks[0]:6.0f} {peaks[1]:6.0f}   {counts[0]} / {counts[1]}"
+    )
 
 
 def main() -> None:
-    """Print images a second of both, and the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=["speed", "growth"], default="speed")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    torch.set_num_threads(parser.parse_args().threads)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     warnings.simplefilter("ignore")  # the peer's own
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; images a second in training")
-    print("shape        L  K   H  batch   normflows   manifoldflow   ratio   parameters")
-    for shape, levels, steps, hidden, batch in CASES:
-        torch.manual_seed(0)
-        theirs, ours = peer_glow(shape, levels, steps, hidden), Glow(shape, levels=levels, steps=steps, hidden=hidden)
-        x = torch.rand(batch, *shape)
-        ours.initialise(x)
-
-        def our_loss(x: torch.Tensor = x, ours: Glow = ours) -> torch.Tensor:
-            z, ladj = ours.call_and_ladj(x)
-            return (0.5 * z.square().sum(1) - ladj).mean()
-
-        runs = step(theirs, lambda x=x, theirs=theirs: theirs.forward_kld(x)), step(ours, our_loss)
-        for run in runs:
-            run()
-        times = [[seconds(run) for run in runs] for _ in range(REPEATS)]
-        a, b = (statistics.median(column) for column in zip(*times))
-        counts = [sum(p.numel() for p in m.parameters()) for m in (theirs, ours)]
-        print(
-            f"{'x'.join(map(str, shape)):10} {levels:3} {steps:2} {hidden:3} {batch:6} {batch / a:11.0f} "
-            f"{batch / b:14.0f} {a / b:7.2f}   {counts[0]} / {counts[1]}"
-        )
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.clock} time; images a second")
+    columns = "normflows manifoldflow  ratio"
+    print(f"{'':25}training{'':25}sampling{'':22}MiB a step")
+    print(f"shape    L  K   H batch  {columns}   {columns}   theirs   ours   parameters")
+    for case in GROWTH if options.what == "growth" else CASES:
+        clock = time.perf_counter if options.clock == "wall" else time.process_time
+        print(measure(case, options.repeats, clock), flush=True)
 
 
 if __name__ == "__main__":

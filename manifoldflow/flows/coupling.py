@@ -6,6 +6,8 @@ from torch import Tensor, nn
 __all__ = ["AffineCoupling", "conditioner", "scale_and_shift"]
 
 LOG_SCALE_BOUND = 2.0
+_PIECE = 2**18
+"""Hidden activations computed at once where no gradient is wanted: 1 MiB in float32, which caches hold."""
 
 
 def conditioner(channels_in: int, channels_out: int, hidden: int) -> nn.Sequential:
@@ -25,14 +27,24 @@ def conditioner(channels_in: int, channels_out: int, hidden: int) -> nn.Sequenti
     return net
 
 
-def scale_and_shift(parameters: Tensor) -> tuple[Tensor, Tensor]:
-    """Split a network's output (b, 2c, h, w) into a log-scale within +-2 and a shift.
+def scale_and_shift(net: nn.Sequential, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What a conditioner makes of x (b, c', h, w): a log-scale within +-2 and a shift (b, c, h, w), in the dtype of x.
 
     The bound keeps the inverse as well conditioned as the forward map: one coupling stretches by
     e^2 at the most. (Glow's own sigmoid can shrink without bound.)
     """
-    raw, shift = parameters.chunk(2, dim=1)
+    raw, shift = _output(net, x).to(x.dtype).chunk(2, dim=1)
     return LOG_SCALE_BOUND * torch.tanh(raw / LOG_SCALE_BOUND), shift
+
+
+def _output(net: nn.Sequential, x: Tensor) -> Tensor:
+    b, _, h, w = x.shape
+    first = net[0]
+    assert isinstance(first, nn.Conv2d)
+    rows = max(1, _PIECE // (first.out_channels * h * w))
+    if torch.is_grad_enabled() or x.device.type != "cpu" or b <= rows:
+        return net(x)
+    return torch.cat([net(part) for part in x.split(rows)])
 
 
 class AffineCoupling(nn.Module):
@@ -53,12 +65,12 @@ class AffineCoupling(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The image of `x` (b, c, h, w) and its log-determinant (b,)."""
         a, b = x.split(self.split, dim=1)
-        log_scale, shift = scale_and_shift(self.net(a))
+        log_scale, shift = scale_and_shift(self.net, a)
         y = torch.cat([a, torch.addcmul(shift, b, log_scale.exp())], dim=1)
-        return y, log_scale.flatten(1).sum(1)
+        return y, log_scale.sum((1, 2, 3))
 
     def inverse(self, y: Tensor) -> Tensor:
         """The point whose image is `y`; exact to rounding."""
         a, b = y.split(self.split, dim=1)
-        log_scale, shift = scale_and_shift(self.net(a))
+        log_scale, shift = scale_and_shift(self.net, a)
         return torch.cat([a, (b - shift) * (-log_scale).exp()], dim=1)

@@ -10,6 +10,7 @@ from torch.distributions.transforms import Transform
 from .._geomstats import Manifold
 from ..charts import Chart
 from ..distributions import BaseDistribution, InChart
+from .precision import full_precision
 from .transform import call_and_ladj
 
 __all__ = ["ManifoldFlow"]
@@ -72,7 +73,8 @@ class ManifoldFlow(nn.Module):
     def log_prob(self, x: Tensor) -> Tensor:
         """Log-density of data (*batch, *event) with respect to Lebesgue measure, shape (*batch)."""
         z, ladj = call_and_ladj(self.transform, x)
-        return self.chart_base.log_prob(z) + ladj
+        with full_precision(z):
+            return self.chart_base.log_prob(z) + ladj
 
     forward = log_prob  # so that wrappers which call the module (DistributedDataParallel) train it
 

@@ -9,6 +9,7 @@ from torch.nn.functional import conv2d
 
 from .coupling import AffineCoupling, conditioner, scale_and_shift
 from .mixing import ChannelMixing
+from .precision import full_precision
 from .squeeze import squeeze, unsqueeze
 from .transform import FlowTransform
 
@@ -26,8 +27,12 @@ class Level(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The image of `x` (b, c, h, w) and its log-determinant (b,)."""
         ladj = self.mixing.log_determinant(x.shape[-1] * x.shape[-2])
-        for (kernel, bias), coupling in zip(self.mixing.maps(), self.couplings):
-            x, volume = coupling(conv2d(x, kernel, bias))
+        with full_precision(x):
+            maps = self.mixing.maps()
+        for (kernel, bias), coupling in zip(maps, self.couplings):
+            with full_precision(x):
+                x = conv2d(x, kernel, bias)
+            x, volume = coupling(x)
             ladj = ladj + volume
         return x, ladj
 
@@ -39,8 +44,12 @@ class Level(nn.Module):
 
     def inverse(self, y: Tensor) -> Tensor:
         """The point whose image is `y`."""
-        for step in reversed(range(len(self.couplings))):
-            y = self.mixing.inverse(step, cast(AffineCoupling, self.couplings[step]).inverse(y))
+        with full_precision(y):
+            maps = self.mixing.inverse_maps()
+        for (kernel, bias), coupling in zip(reversed(maps), reversed(self.couplings)):
+            y = cast(AffineCoupling, coupling).inverse(y)
+            with full_precision(y):
+                y = conv2d(y, kernel, bias)
         return y
 
 
@@ -59,11 +68,11 @@ class FactorOut(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The kept half, the standardised other half, and the log-determinant (b,)."""
         kept, out = x.split(self.split, dim=1)
-        log_scale, shift = scale_and_shift(self.net(kept))
-        return kept, torch.addcmul(shift, out, log_scale.exp()), log_scale.flatten(1).sum(1)
+        log_scale, shift = scale_and_shift(self.net, kept)
+        return kept, torch.addcmul(shift, out, log_scale.exp()), log_scale.sum((1, 2, 3))
 
     def inverse(self, kept: Tensor, out: Tensor) -> Tensor:
-        log_scale, shift = scale_and_shift(self.net(kept))
+        log_scale, shift = scale_and_shift(self.net, kept)
         return torch.cat([kept, (out - shift) * (-log_scale).exp()], dim=1)
 
 

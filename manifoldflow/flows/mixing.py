@@ -65,12 +65,14 @@ class ChannelMixing(nn.Module):
         """Sum over the steps at images of so many pixels; a scalar, since it does not depend on x."""
         return pixels * (self.log_scale.sum() + self.log_diagonal.sum())
 
-    def inverse(self, step: int, y: Tensor) -> Tensor:
-        """Undo one step's map by solving its triangular systems; exact to rounding."""
-        lower, upper = (factor[step] for factor in self._triangular())
-        b, c, h, w = y.shape
-        columns = self.permutation[step].T @ y.movedim(1, 0).reshape(c, b * h * w)
-        columns = torch.linalg.solve_triangular(lower, columns, upper=False, unitriangular=True)
-        columns = torch.linalg.solve_triangular(upper, columns, upper=True)
-        columns = (columns - self.shift[step, :, None]) * (-self.log_scale[step]).exp()[:, None]
-        return columns.reshape(c, b, h, w).movedim(0, 1)
+    def inverse_maps(self) -> list[tuple[Tensor, Tensor]]:
+        """Kernel and bias of the convolution that undoes each step's map."""
+        lower, upper = self._triangular()
+        lower, upper = lower.double(), upper.double()  # inverted once, so that only its product with y is rounded
+        identity = torch.eye(lower.shape[-1], dtype=lower.dtype, device=lower.device).expand_as(lower)
+        inverse = torch.linalg.solve_triangular(lower, identity, upper=False, unitriangular=True)
+        inverse = torch.linalg.solve_triangular(upper, inverse, upper=True) @ self.permutation.mT.double()
+        scale = (-self.log_scale.double()).exp()
+        kernels = (scale[..., None] * inverse)[..., None, None].to(self.shift.dtype)
+        biases = -(scale * self.shift).to(self.shift.dtype)
+        return list(zip(kernels.unbind(), biases.unbind(), strict=True))

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch.func import jacrev, vmap
 
-from manifoldflow.flows import Glow
+import manifoldflow.flows.coupling as coupling
+from manifoldflow.data import dequantise, load_images
+from manifoldflow.flows import FlowDescription, Glow, build_flow
 
 
 def trained_looking(shape, dtype, **options):
@@ -35,6 +37,86 @@ def test_log_determinant_equals_autodiff(shape, levels):
     jacobian = vmap(jacrev(lambda one: glow(one[None])[0]))(x).reshape(3, glow.dim, glow.dim)
     expected = torch.linalg.slogdet(jacobian).logabsdet
     torch.testing.assert_close(glow.log_abs_det_jacobian(x, glow(x)), expected, atol=1e-9, rtol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Glows of both dtypes after 40 steps of Adam on digits, with the images."""
+    images = dequantise(load_images("digits").images[:100], 17).double()
+    flows = {}
+    for dtype in (torch.float32, torch.float64):
+        torch.manual_seed(3)
+        flow = build_flow(FlowDescription((1, 8, 8), levels=2, steps=3, hidden=16)).to(dtype)
+        x = images.to(dtype)
+        flow.transform.initialise(x)
+        optimiser = torch.optim.Adam(flow.parameters(), 5e-3)
+        before = -flow.log_prob(x).mean().item()
+        for _ in range(40):
+            optimiser.zero_grad()
+            loss = -flow.log_prob(x).mean()
+            loss.backward()
+            optimiser.step()
+        assert loss.item() < before - 20  # it did learn
+        flows[dtype] = flow.transform, x
+    return flows
+
+
+@pytest.mark.parametrize(("dtype", "atol"), [(torch.float32, 1e-4), (torch.float64, 1e-10)])
+def test_inverse_undoes_forward_after_training(trained, dtype, atol):
+    glow, x = trained[dtype]
+    with torch.no_grad():
+        assert float((glow.inv(glow(x)) - x).abs().max()) <= atol
+        z = torch.randn(100, glow.dim, dtype=dtype)
+        assert float((glow(glow.inv(z)) - z).abs().max()) <= atol
+
+
+def test_log_determinant_equals_autodiff_after_training(trained):
+    glow, x = trained[torch.float64]
+    x = x[:2]
+    jacobian = vmap(jacrev(lambda one: glow(one[None])[0]))(x).reshape(2, glow.dim, glow.dim)
+    expected = torch.linalg.slogdet(jacobian).logabsdet
+    torch.testing.assert_close(glow.log_abs_det_jacobian(x, None), expected, atol=1e-9, rtol=1e-9)
+
+
+def test_under_autocast_only_the_networks_are_rounded(trained):
+    """The log-determinant is that of the map with rounded networks, to float32; the map is inverted under it, too."""
+    glow, x = trained[torch.float32]
+    x = x[:4]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        z, ladj = glow.call_and_ladj(x)
+        assert z.dtype == ladj.dtype == torch.float32
+        assert float((glow.inv(z) - x).abs().max()) < 1e-2  # rounding may differ where a network sees another input
+    with torch.no_grad():
+        exact, exact_ladj = glow.call_and_ladj(x)
+    assert 0 < float((z - exact).abs().max()) < 0.1 * float(exact.abs().max())
+    torch.testing.assert_close(ladj, exact_ladj, atol=1.0, rtol=1e-2)
+    # Sums in bfloat16, which has 8 bits, would err by parts in 256: the sum over the map's own scales shows none.
+    scales = []
+    hook = lambda module, inputs, output: scales.append(output.float())  # noqa: E731
+    handles = [module.net.register_forward_hook(hook) for module in glow.modules() if hasattr(module, "net")]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        again = glow.call_and_ladj(x)[1]
+    for handle in handles:
+        handle.remove()
+    volume = sum((2 * torch.tanh(s.double().chunk(2, 1)[0] / 2)).sum((1, 2, 3)) for s in scales)
+    for level, block in enumerate(glow.blocks):
+        volume = volume + block.mixing.log_determinant((8 // 2 ** (level + 1)) ** 2).double()
+    torch.testing.assert_close(again.double(), volume, atol=1e-4, rtol=1e-6)
+
+
+def test_large_batches_are_predicted_in_pieces(monkeypatch):
+    glow = trained_looking((1, 8, 8), torch.float64, levels=2, steps=2, hidden=8)
+    x = torch.rand(9, 1, 8, 8, dtype=torch.float64)
+    expected, ladj = glow.call_and_ladj(x)
+    monkeypatch.setattr(coupling, "_PIECE", 2 * 8 * 4 * 4)  # two images at the first level, eight at the second
+    seen = []
+    glow.blocks[0].couplings[0].net.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
+    with torch.no_grad():
+        z, pieces = glow.call_and_ladj(x)
+        assert seen == [2, 2, 2, 2, 1]
+        torch.testing.assert_close(glow.inv(z), x, atol=1e-11, rtol=0)
+    torch.testing.assert_close(z, expected.detach(), atol=1e-11, rtol=0)
+    torch.testing.assert_close(pieces, ladj.detach(), atol=1e-11, rtol=1e-11)
 
 
 def test_initialise_standardises_the_output_and_changes_no_input():
