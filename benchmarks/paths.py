@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 
 import torch
-from stochman.curves import CubicSpline
 from torch import Tensor, nn
 
 from manifoldflow._geomstats import GeomstatsEuclidean
@@ -59,6 +58,8 @@ def small_decoder() -> nn.Module:
 
 def spline(energy: CurveEnergy, start: Tensor, end: Tensor, iterations: int = 600) -> Trace:
     """stochman's cubic spline with Adam, as its geodesic_minimizing_energy runs it, under our energy."""
+    from stochman.curves import CubicSpline  # the one table that needs it
+
     monitor = Monitor(len(start))
     curve = CubicSpline(start, end, num_nodes=8)
     times = torch.linspace(0, 1, SEGMENTS + 1)
