@@ -7,7 +7,7 @@ import typer
 
 from .app import app
 from .evaluate import ExtractorName, Features, Weights, chosen_extractor
-from .options import Data, Quiet, say
+from .options import Data, Device, Quiet, say
 
 __all__ = ["experiments", "pinf"]
 
@@ -27,15 +27,23 @@ def pinf(
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Training runs a prior.")] = 3,
+    bits: Annotated[int, typer.Option(min=1, max=8, help="Bits a pixel: the highest of 8, for 8-bit images.")] = 8,
+    published_test: Annotated[
+        bool, typer.Option("--published-test", help="Test on the data's published test part; default: on 20 % of all.")
+    ] = False,
     levels: Annotated[int, typer.Option(min=1, help="Glow's levels L.")] = 2,
     steps: Annotated[int, typer.Option(min=1, help="Glow's steps K a level.")] = 8,
     hidden: Annotated[int, typer.Option(min=1, help="Channels of the hidden convolutions.")] = 64,
+    preprocess: Annotated[str, typer.Option(help="centred or logit, as 'manifoldflow train' takes it.")] = "centred",
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images, at most.")] = 30,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a step.")] = 32,
     learning_rate: Annotated[float, typer.Option(help="Peak of the cosine schedule.")] = 1e-3,
+    precision: Annotated[str, typer.Option(help="32-true, 64-true or bf16-mixed.")] = "32-true",
+    compile_model: Annotated[bool, typer.Option("--compile", help="Use torch.compile; pays on a GPU.")] = False,
     pairs: Annotated[int, typer.Option(min=64, help="Pairs of test images of different classes.")] = 500,
     extractor: Features = ExtractorName.classifier,
     weights: Weights = None,
+    device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Priors x interpolations x seeds of "Principled Interpolation in Normalizing Flows": tables.md, figures."""
@@ -43,19 +51,27 @@ def pinf(
     from ..steps.experiment_tables import tables_to_markdown
     from ..training import TrainSettings
 
-    training = TrainSettings(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, checkpoint_every=500)
+    training = TrainSettings(
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        checkpoint_every=500,
+        precision=precision,
+        compile=compile_model,
+    )
     settings = ExperimentSettings(
-        data=DataChoice(data, size=size),
+        data=DataChoice(data, size=size, bits=bits, published_test=published_test),
         priors=tuple(prior or PRIORS),
         seeds=seeds,
         levels=levels,
         steps=steps,
         hidden=hidden,
+        preprocess=preprocess,
         training=training,
         pairs=pairs,
     )
     network = chosen_extractor(extractor, weights)
-    tables = run_experiment(out, settings, extractor=network, progress=not quiet, say=say(quiet))
+    tables = run_experiment(out, settings, extractor=network, progress=not quiet, device=device, say=say(quiet))
     if not quiet:
         typer.echo(tables_to_markdown(tables))  # as it stands in tables.md: wrapped lines would break the tables
     say(quiet)(f"Tables and figures: {out}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from .app import app
-from .options import Out, Quiet, Seed, say
+from .options import Device, Out, Quiet, Seed, say
 
 __all__ = ["interpolate"]
 
@@ -36,6 +36,7 @@ def interpolate(
     grid: Annotated[
         int, typer.Option(min=0, help="Also a grid of so many images a side between the first two pairs' ends.")
     ] = 0,
+    device: Device = "auto",
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -53,5 +54,6 @@ def interpolate(
         animate=gif,
         samples=samples,
         grid_side=grid,
+        device=device,
     )
     say(quiet)(f"{pairs} pairs by {', '.join(record['settings']['methods'])}: {out}")

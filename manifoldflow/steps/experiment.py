@@ -11,8 +11,9 @@ from ..evaluation import Extractor
 from ..files import growing_folder, unfinished, write_json, write_text
 from ..flows import FlowDescription
 from ..report.experiment import write_experiment_figures
-from ..training import TrainSettings
+from ..training import Placement, TrainSettings
 from ..training.fit import CHECKPOINTS
+from .devices import chosen_device
 from .evaluate import classifier_extractor, evaluate_step, read_evaluation
 from .experiment_tables import experiment_tables, tables_to_markdown
 from .interpolate import interpolate_step
@@ -40,7 +41,7 @@ class ExperimentSettings:
         data: The data and its one split, the same for all seeds.
         priors: Names in `PRIORS`.
         seeds: Training runs of each prior, with the seeds 0, 1, ...
-        levels, steps, hidden: Glow's L, K and hidden channels.
+        levels, steps, hidden, preprocess: Of Glow, as `FlowDescription`.
         training: Of each flow; the seed in it is not used.
         pairs: Pairs of test images.
         times: Times a path, 10 k + 1.
@@ -52,6 +53,7 @@ class ExperimentSettings:
     levels: int = 2
     steps: int = 8
     hidden: int = 64
+    preprocess: str = "centred"
     training: TrainSettings = TrainSettings(checkpoint_every=500)  # noqa: RUF009  # it is frozen
     pairs: int = 500
     times: int = 11
@@ -75,6 +77,7 @@ def run_experiment(
     *,
     extractor: Extractor | None = None,
     progress: bool = True,
+    device: str = "auto",
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Train, interpolate and evaluate what is not yet there; write the tables and figures; return the former.
@@ -88,12 +91,14 @@ def run_experiment(
         extractor: Gives the features of the distances; None for a small classifier trained on the same training
             images (seed 0), the same for all.
         progress: Show progress bars.
+        device: "auto" (a GPU if there is one), "cpu", "cuda"; this is no setting and may differ from run to run.
         say: Called with a line before each part.
 
     Raises:
         ValueError, DataError: A setting or the data is not as expected, or `out` holds something else.
     """
     settings = replace(settings, data=settings.data.resolved())
+    placement = Placement("gpu" if chosen_device(device).type == "cuda" else "cpu")
     train, _, test = settings.data.load()
     began = time.perf_counter()
     fixed = {**settings.fixed(), "extractor": extractor.name if extractor else "classifier"}
@@ -101,8 +106,8 @@ def run_experiment(
     runs = list(_runs(settings))
     for number, (name, seed) in enumerate(runs, 1):
         say(f"[{number}/{len(runs)}] {name}, seed {seed}")
-        _train_one(out, settings, name, seed, progress=progress)
-        _interpolate_one(out, settings, name, seed)
+        _train_one(out, settings, name, seed, placement=placement, progress=progress)
+        _interpolate_one(out, settings, name, seed, device)
     results = []
     for seed in range(settings.seeds):
         folders = [out / "interpolations" / f"{name}-seed{seed}" for name in settings.priors]
@@ -111,7 +116,7 @@ def run_experiment(
         if not evaluation.is_dir() or read_record(evaluation, "evaluate")["settings"] != wanted:
             say(f"evaluating seed {seed}")
             extractor = extractor or classifier_extractor(train, test, seed=0, folder=out)
-            evaluate_step(folders, evaluation, seed=0, extractor=extractor)
+            evaluate_step(folders, evaluation, seed=0, extractor=extractor, device=device)
         results.append(read_evaluation(evaluation))
     tables = {
         **experiment_tables(results, list(settings.priors), name=test.name),
@@ -134,7 +139,9 @@ def _runs(settings: ExperimentSettings) -> Iterator[tuple[str, int]]:
             yield name, seed
 
 
-def _train_one(out: Path, settings: ExperimentSettings, name: str, seed: int, *, progress: bool) -> None:
+def _train_one(
+    out: Path, settings: ExperimentSettings, name: str, seed: int, *, placement: Placement, progress: bool
+) -> None:
     folder = out / "models" / f"{name}-seed{seed}"
     base, parameter = PRIORS[name]
     training = replace(settings.training, seed=seed)
@@ -147,12 +154,13 @@ def _train_one(out: Path, settings: ExperimentSettings, name: str, seed: int, *,
             levels=settings.levels,
             steps=settings.steps,
             hidden=settings.hidden,
+            preprocess=settings.preprocess,
         )
         recorded = TrainSettings(**run.record["settings"]["training"])
         if (run.data, run.description, recorded) != (settings.data, expected, training):
             raise DataError(f"{folder}: a model with other settings; remove it, or give another --out")
     elif (unfinished(folder) / CHECKPOINTS / "last.ckpt").is_file():
-        resume_training(folder, progress=progress)
+        resume_training(folder, progress=progress, placement=placement)
     else:
         train_step(
             settings.data,
@@ -162,13 +170,15 @@ def _train_one(out: Path, settings: ExperimentSettings, name: str, seed: int, *,
             levels=settings.levels,
             steps=settings.steps,
             hidden=settings.hidden,
+            preprocess=settings.preprocess,
             settings=training,
             progress=progress,
+            placement=placement,
         )
 
 
-def _interpolate_one(out: Path, settings: ExperimentSettings, name: str, seed: int) -> None:
+def _interpolate_one(out: Path, settings: ExperimentSettings, name: str, seed: int, device: str) -> None:
     folder = out / "interpolations" / f"{name}-seed{seed}"
     if not folder.is_dir():
         model = out / "models" / f"{name}-seed{seed}"
-        interpolate_step(model, folder, pairs=settings.pairs, steps=settings.times, seed=0)
+        interpolate_step(model, folder, pairs=settings.pairs, steps=settings.times, seed=0, device=device)

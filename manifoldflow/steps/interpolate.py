@@ -1,5 +1,6 @@
 """Interpolate between held-out images through a trained flow, by one or several methods."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,13 @@ import torch
 from torch import Tensor
 
 from ..data import ImageSet, dequantise, hashed_uniform, load_images, quantise
+from ..distributions import BaseDistribution
 from ..errors import DataError
 from ..evaluation import choose_pairs
 from ..files import MARKER, damaged, new_folder, read_npz
 from ..interpolation import METHODS, interpolate, methods_for
 from ..training.export import weights_sha256
+from .devices import chosen_device
 from .optimised import optimised_points, typicality_energy
 from .pictures import save_animation, save_grid, save_sheet, save_strips
 from .record import read_record, recorded_model, relative_to, versions
@@ -84,7 +87,8 @@ def _encode(run: TrainedRun, data: ImageSet, index: Tensor, seed: int) -> Tensor
     parts = []
     for i in index.split(500):
         noise = hashed_uniform(i, run.description.dim, seed=seed, epoch=0)
-        parts.append(run.flow.encode(dequantise(data.images[i], run.levels, noise.view(-1, *data.shape))))
+        x = dequantise(data.images[i], run.levels, noise.view(-1, *data.shape))
+        parts.append(run.flow.encode(x.to(run.device)).cpu())
     return torch.cat(parts)
 
 
@@ -120,6 +124,7 @@ def interpolate_step(
     animate: bool = False,
     samples: int = 0,
     grid_side: int = 0,
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Write <method>.npz (`points`, `images`, `times`) and <method>.png for each method; return the record.
 
@@ -135,6 +140,7 @@ def interpolate_step(
         animate: Also write <method>.gif.
         samples: Also draw so many paths between the first pair by each random method, <method>-sheet.png.
         grid_side: Also write grid.png, so many images a side between the ends of the first two pairs.
+        device: Where images are encoded and decoded; "auto" is a GPU if there is one.
 
     Raises:
         ValueError, DataError: Not a model; a method that does not suit its base; too few images; `samples` without a
@@ -142,6 +148,7 @@ def interpolate_step(
     """
     if pairs < 1 or steps < 2:
         raise DataError(f"pairs, steps: expected at least 1 pair and 2 steps, got {pairs} and {steps}")
+    place = chosen_device(device)
     run = load_run(model)
     base_name = run.description.base
     names = _methods(run, methods)
@@ -154,6 +161,8 @@ def interpolate_step(
         data = DataChoice(data).resolved().source
     images = pair_source(run, data)
     index = choose_pairs(images, pairs, seed=seed)
+    base = deepcopy(run.flow.base)  # paths are computed on the CPU, so that they are the same for every device
+    run.flow.to(place)
     start, end = (_encode(run, images, column, seed) for column in index.unbind(1))
     times = torch.linspace(0, 1, steps, dtype=start.dtype)
     assert images.labels is not None
@@ -175,11 +184,12 @@ def interpolate_step(
     }
     with new_folder(out, "interpolate", record) as folder:
         for name in names:
-            points, decoded = _paths(run, start, end, name, steps, seed)
+            points, decoded = _paths(run, base, start, end, name, steps, seed)
             np.savez(folder / f"{name}.npz", points=points.numpy(), images=decoded.numpy(), times=times.numpy())
             save_strips(folder / f"{name}.png", decoded, run.levels)
             if animate:
                 save_animation(folder / f"{name}.gif", decoded, run.levels)
+        run.flow.cpu()
         for name in random if samples else ():
             save_sheet(
                 folder / f"{name}-sheet.png",
@@ -234,19 +244,21 @@ class StoredInterpolation:
         return Interpolation(self.base, self.method, self.title, **arrays)
 
 
-def _paths(run: TrainedRun, start: Tensor, end: Tensor, method: str, steps: int, seed: int) -> tuple[Tensor, Tensor]:
+def _paths(
+    run: TrainedRun, base: BaseDistribution, start: Tensor, end: Tensor, method: str, steps: int, seed: int
+) -> tuple[Tensor, Tensor]:
     """Points (pairs, steps, n) and images of one method; beside them only a chunk's work is in memory."""
     generator = torch.Generator().manual_seed(seed)
     points = start.new_empty(len(start), steps, start.shape[-1])
     images = torch.empty(len(start), steps, *run.description.shape, dtype=torch.uint8)
     chunks = (x.split(_PAIRS_A_CHUNK) for x in (start, end, points, images))
-    path = partial(interpolate, method=method, base=run.flow.base, steps=steps, generator=generator)
+    path = partial(interpolate, method=method, base=base, steps=steps, generator=generator)
     if method == "optimised":
-        energy = typicality_energy(run.flow.base, seed=seed)
-        path = partial(optimised_points, energy, run.flow.base, steps=steps, generator=generator)
+        energy = typicality_energy(base, seed=seed)
+        path = partial(optimised_points, energy, base, steps=steps, generator=generator)
     for a, b, point, image in zip(*chunks):
         point.copy_(path(a, b))
-        image.copy_(quantise(run.flow.decode(point), run.levels))
+        image.copy_(quantise(run.flow.decode(point.to(run.device)), run.levels))
     return points, images
 
 

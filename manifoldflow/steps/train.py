@@ -92,6 +92,11 @@ class TrainedRun:
     levels: int
     record: dict[str, Any]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the flow is."""
+        return next(self.flow.parameters()).device
+
     def load_data(self) -> tuple[ImageSet, ImageSet, ImageSet]:
         """Training, validation and test images, the same as in training.
 

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from manifoldflow.errors import DataError
+from manifoldflow.evaluation import Extractor
 from manifoldflow.report.experiment_findings import experiment_findings
 from manifoldflow.steps import DataChoice, ExperimentSettings, run_experiment
 from manifoldflow.steps.experiment_tables import experiment_tables, tables_to_markdown
@@ -21,12 +22,13 @@ TINY = ExperimentSettings(
     training=TrainSettings(epochs=1, batch_size=128, checkpoint_every=500),
     pairs=64,
 )
+PIXELS = Extractor("corner of each image", lambda x: x.flatten(1)[:, 20:44], 24)
 
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory):
     out = tmp_path_factory.mktemp("experiment") / "out"
-    return out, run_experiment(out, TINY, progress=False)
+    return out, run_experiment(out, TINY, extractor=PIXELS, progress=False)
 
 
 def test_every_prior_and_path_has_a_row_and_the_files_agree(grid):
@@ -66,25 +68,27 @@ def test_going_on_redoes_only_what_is_missing(grid, tmp_path):
     (copy / "results.json").unlink()
     times = {path: path.stat().st_mtime_ns for path in copy.glob("models/*/*")}
     said = []
-    again = run_experiment(copy, TINY, progress=False, say=said.append)
+    again = run_experiment(copy, TINY, extractor=PIXELS, progress=False, say=said.append)
     assert {path: path.stat().st_mtime_ns for path in copy.glob("models/*/*")} == times
     assert again["paths"] == tables["paths"]
     assert said[-1] == "evaluating seed 0"
-    run_experiment(copy, TINY, progress=False, say=said.append)
+    run_experiment(copy, TINY, extractor=PIXELS, progress=False, say=said.append)
     assert said.count("evaluating seed 0") == 1
 
 
 def test_other_settings_other_models_and_foreign_folders_are_refused(grid, tmp_path):
     out, _ = grid
+    with pytest.raises(DataError, match=r"begun with other settings \(extractor\)"):
+        run_experiment(out, TINY, progress=False)
     changed = ExperimentSettings(**{**TINY.__dict__, "pairs": 65})
     with pytest.raises(DataError, match=r"begun with other settings \(pairs\)"):
-        run_experiment(out, changed, progress=False)
+        run_experiment(out, changed, extractor=PIXELS, progress=False)
     copy = tmp_path / "out"
     shutil.copytree(out, copy)
     shutil.rmtree(copy / "models" / "vmf-2-seed0")
     shutil.copytree(copy / "models" / "vmf-1-seed0", copy / "models" / "vmf-2-seed0")
     with pytest.raises(DataError, match="vmf-2-seed0: a model with other settings"):
-        run_experiment(copy, TINY, progress=False)
+        run_experiment(copy, TINY, extractor=PIXELS, progress=False)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("keep")
     with pytest.raises(DataError, match="files that manifoldflow did not write"):
