@@ -18,7 +18,6 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import normflows
 import torch
 
 from manifoldflow.flows import FlowDescription, ManifoldFlow, build_flow
@@ -37,6 +36,8 @@ GROWTH: list[Case] = [
 
 def peer_glow(shape: tuple[int, int, int], levels: int, steps: int, hidden: int) -> torch.nn.Module:
     """normflows' multi-scale Glow, put together as in its own example."""
+    import normflows  # ours can be measured without it
+
     c, h, w = shape
     bases, merges, flows = [], [], []
     for i in range(levels):
