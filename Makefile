@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO_OUT ?= runs/demo
+DEVICE ?= cpu
 
-.PHONY: demo docs test test-all test-browser lint format types imports wheel clean
+.PHONY: bench demo docs test test-all test-browser lint format types imports wheel clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -23,6 +24,10 @@ $(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet -c constraints.txt -e ".[train,zuko,docs]"
 	touch $@
 
+$(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet -c constraints.txt -e ".[bench]"
+	touch $@
+
 demo: $(VENV)/.demo  ## Train three flows on the digits, interpolate, evaluate, write runs/demo/report.html
 	$(BIN)/manifoldflow demo --out $(DEMO_OUT)
 
@@ -34,10 +39,13 @@ test-all: lint types imports  ## Also the long statistical and training tests
 
 test-browser: $(VENV)/.dev  ## The report page in the system's Chromium (Debian: apt-get install chromium)
 	$(PIP) install --quiet -c constraints.txt -e ".[browser]"
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest tests/browser -m browser
 
 docs: $(VENV)/.docs  ## The documentation, its tutorials executed: docs/_build/html/index.html
 	$(BIN)/sphinx-build -b html -W --keep-going docs docs/_build/html
+
+bench: $(VENV)/.bench  ## Every comparison with other libraries: writes docs/benchmarks.md (DEVICE=cuda: docs/benchmarks_cuda.md)
+	$(BIN)/python -m benchmarks.peers --device $(DEVICE)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -2,7 +2,8 @@
 
 import os
 import time
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from benchmarks.peers.case import Case, Score, Setting
 from benchmarks.peers.rooms import ROOMS, cases_of
 
-PACKAGES = ("torch", "numpy", "scipy", "geomstats", "pyro-ppl", "geoopt", "normflows", "zuko", "stochman")
+PACKAGES = ("manifoldflow", "torch", "numpy", "scipy", "geomstats", "pyro", "geoopt", "normflows", "zuko", "stochman")
 
 BEGAN = pytest.StashKey[float]()
 
@@ -55,11 +56,12 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     machine_info["device"] = torch.cuda.get_device_name() if device.startswith("cuda") else "cpu"
     machine_info["cores"] = os.cpu_count()
     machine_info["versions"] = {}
-    for name in ("manifoldflow", *PACKAGES):
+    for name in PACKAGES:
         try:
-            machine_info["versions"][name] = version(name)
-        except PackageNotFoundError:
-            machine_info["versions"][name] = "not installed"
+            import_module(name)
+            machine_info["versions"][name] = version("pyro-ppl" if name == "pyro" else name)
+        except ImportError:
+            machine_info["versions"][name] = None
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -43,13 +43,16 @@ def page(found: Record) -> str:
             device=machine.get("cpu", {}).get("brand_raw") or machine["machine"] if cpu else machine["device"],
             cores=machine["cores"],
             python=machine["python_version"],
-            versions=", ".join(f"{name} {number}" for name, number in machine["versions"].items()),
+            versions=", ".join(f"{name} {number or 'not installed'}" for name, number in machine["versions"].items()),
             date=found["datetime"][:10],
             minutes=found["seconds"] / 60,
             clock=CLOCKS[cpu],
             memory=MEMORY[cpu],
         )
     ]
+    absent = [name for name, number in machine["versions"].items() if number is None]
+    if absent:
+        parts.append(f"Not installed, so that all that needs them is missing: {', '.join(absent)}.\n")
     parts.append(overview(rows))
     for room in dict.fromkeys(row["room"] for row in rows):
         parts.append(f"## {room}\n")

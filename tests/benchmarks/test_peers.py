@@ -1,0 +1,154 @@
+"""The benchmark suite runs without any peer, and its page says what was found and what is missing."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from benchmarks.peers.case import Case, Goal, Score, Setting, measure, score
+from benchmarks.peers.memory import fresh, peak
+from benchmarks.peers.page import judge, page
+
+ROOT = Path(__file__).parents[2]
+OPTIONAL = ("geoopt", "normflows", "stochman", "zuko")
+
+
+class Benchmark:
+    """What `measure` needs of pytest-benchmark's fixture."""
+
+    def __init__(self):
+        self.group, self.extra_info, self.stats = "", {}, SimpleNamespace(stats=SimpleNamespace(median=2.0))
+
+    def pedantic(self, target, setup=None, rounds=1):
+        for _ in range(rounds):
+            if setup:
+                setup()
+            result = target()
+        return result
+
+
+def run(*arguments, without=()):
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({without!r})); sys.argv = ['peers', *{list(arguments)!r}]\n"
+        "from benchmarks.peers.__main__ import main; sys.exit(main())"
+    )
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_quick_run_without_peers(tmp_path):
+    out, measurements = tmp_path / "page.md", tmp_path / "measurements.json"
+    done = run("--quick", "--no-memory", "--out", str(out), "--json", str(measurements), without=OPTIONAL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = out.read_text()
+    for heading in ("Geometry", "Distributions", "Bridges", "Flows", "Paths", "Imports"):
+        assert f"## {heading}\n" in text
+    rows = [entry["extra_info"]["row"] for entry in json.loads(measurements.read_text())["benchmarks"]]
+    gaps = {(row["room"], name) for row in rows for name, why in row["gaps"].items() if why == "not installed"}
+    peers = {("Geometry", "geoopt"), ("Flows", "normflows"), ("Paths", "stochman spline, Adam")}
+    assert peers <= gaps
+    assert "geoopt: not installed" in text
+    assert "is missing: geoopt, normflows, zuko, stochman.\n" in text
+    assert all(row["ours"] >= 0 for row in rows)
+    assert len({row["name"] for row in rows if "scipy" in str(row["peers"])}) >= 2
+
+
+def test_no_device_is_refused(tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a device")
+    done = run("--device", "cuda", "--out", str(tmp_path / "page.md"), "--json", str(tmp_path / "measurements.json"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("--device: expected a machine with a CUDA device, found none")
+    assert not list(tmp_path.iterdir())
+
+
+def comparison(**calls):
+    goals = (Goal("peer / ours", at_least=2.0), Goal("slow / ours", at_least=2.0))
+    return Case("Room", "work", lambda: calls, ("fast", "slow", "absent"), "nothing", goals, same=1e-6)
+
+
+def test_peers_that_fail_or_miss_are_gaps():
+    def fail():
+        raise RuntimeError("no such kernel\nand more")
+
+    calls = {"ours": lambda: torch.ones(3), "fast": lambda: torch.ones(3), "slow": fail, "floor": lambda: None}
+    row = measure(comparison(**calls), Benchmark(), Setting(quick=True))
+    assert row.gaps == {"absent": "not installed", "slow": "fails (RuntimeError: no such kernel)"}
+    assert set(row.peers) == {"fast"}
+    assert row.floor is not None
+
+
+def test_results_must_agree():
+    with pytest.raises(AssertionError, match="fast and ours differ"):
+        measure(comparison(ours=lambda: torch.ones(3), fast=lambda: torch.zeros(3)), Benchmark(), Setting(quick=True))
+
+
+def test_our_own_failure_is_no_gap():
+    def fail():
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        measure(comparison(ours=fail, fast=lambda: torch.ones(3)), Benchmark(), Setting(quick=True))
+    with pytest.raises(AssertionError, match="no figure of ours"):
+        score(Score("Room", "work", lambda: {"ours": "not there"}), Benchmark())
+
+
+def test_goals_are_judged_by_their_quantity():
+    benchmark = Benchmark()
+    measured = {"ours": 2.0, "a": 8.0, "b": 3.0, "c": "not installed"}
+    score(Score("Room", "work", lambda: measured, ("d",)), benchmark)
+    row = benchmark.extra_info["row"] | {"floor": 4.0}
+    for goal, value, met in (
+        (Goal("peer / ours", at_least=1.5), 1.5, True),
+        (Goal("peer / ours", at_least=1.6), 1.5, False),
+        (Goal("a / ours", at_least=4.0), 4.0, True),
+        (Goal("ours / a", at_most=0.2), 0.25, False),
+        (Goal("ours / floor", at_most=0.5), 0.5, True),
+        (Goal("ours", at_most=1.0), 2.0, False),
+        (Goal("c / ours", at_least=1.0), None, None),
+    ):
+        assert judge(row, asdict(goal)) == (value, met), goal
+
+
+def test_page_names_goals_missed_and_gaps():
+    benchmark = Benchmark()
+    goals = (Goal("fast / ours", at_least=1e9), Goal("slow / ours", at_least=1.0))
+    case = Case("Room", "work", lambda: {"ours": lambda: 0, "fast": lambda: 0}, ("fast", "slow"), goals=goals)
+    measure(case, benchmark, Setting(quick=True))
+    machine = {
+        "device": "cpu",
+        "machine": "x",
+        "cores": 2,
+        "python_version": "3",
+        "versions": {"torch": "2", "zuko": None},
+    }
+    found = {"machine_info": machine, "command": "make bench", "datetime": "2026-01-02T03", "seconds": 90.0}
+    text = page(found | {"benchmarks": [{"extra_info": benchmark.extra_info}]})
+    assert "0 of 2 goals are met" in text
+    assert "- Room, work: fast / ours ≥ 1.0e+09, came" in text
+    assert "- Room, work: slow / ours ≥ 1, came no figure" in text
+    assert "slow: not installed" in text
+    assert "| work | 2 s | fast " in text
+    assert "Written by `make bench`" in text
+    assert "torch 2, zuko not installed" in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark can be reset on Linux only")
+def test_peak_counts_temporary_arrays():
+    found = peak(lambda: (torch.ones(8 * 2**20) + 1).sum())  # two arrays of 32 MiB
+    assert 60 < found < 80
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark can be reset on Linux only")
+def test_memory_in_a_process_of_its_own():
+    from benchmarks.peers.bridges import paths
+
+    setting = Setting()
+    case = next(case for case in paths(setting) if case.memory)
+    assert fresh(case, "floor", setting) == pytest.approx(1000 * 50 * 1024 * 4 / 2**20, rel=0.1)
+    assert "KeyError" in fresh(case, "nobody", setting)
