@@ -1,9 +1,9 @@
 """How often optimised paths end in a worse basin, on priors with several, by how they start.
 
-    python benchmarks/paths_basins.py [--pairs 100] [--eps 0.1 0.01] [--dims 2 8 20 64]
+    python benchmarks/paths_basins.py [--pairs 50] [--eps 0.1 0.01] [--dims 2 8 20 64] [--neighbours 10 20 80]
 
-Starts: a straight line; the shortest path in a graph of 2,000 draws with 10 neighbours; and `multi_start`, the best of
-a straight line and three graphs of the same draws.
+Starts: a straight line; the shortest path in a graph of 2,000 draws with the first number of neighbours; and
+`multi_start`, the best of a straight line and graphs of the same draws with all these numbers of neighbours.
 A pair fails if its energy is more than 5 % above the best that a long multi-start finds: these, two larger graphs of
 other draws, and paths through six random draws of the prior. Segments are looked at in four pieces: with one, minimal
 energies jump over barriers between two nodes.
@@ -35,7 +35,7 @@ def through(samples: Tensor) -> Callable[[Tensor, Tensor, int], Tensor]:
     return start
 
 
-def failures(name: str, dim: int, eps: float, pairs: int) -> tuple[list[float], float]:
+def failures(name: str, dim: int, eps: float, pairs: int, neighbours: list[int]) -> tuple[list[float], float]:
     """Shares of failed pairs (straight, graph, multi-start), and the worst ratio of the straight starts."""
     torch.manual_seed(0)
     prior = PRIORS[name](dim)
@@ -45,9 +45,9 @@ def failures(name: str, dim: int, eps: float, pairs: int) -> tuple[list[float], 
     def solve(*starts: object) -> Tensor:
         return optimise(energy, start, end, starts=list(starts)).solution.energy  # type: ignore[arg-type]
 
-    _, *graphs = multi_start(energy, prior.sample((2000,)))
+    _, *graphs = multi_start(energy, prior.sample((2000,)), neighbours=neighbours)
     straight, graph = solve("linear"), solve(graphs[0])
-    several = torch.stack([straight, graph, solve(*graphs[1:])]).min(0).values
+    several = torch.stack([straight, graph, *(solve(one) for one in graphs[1:])]).min(0).values
     larger = [GraphStart(energy, prior.sample((4000,)), neighbours=n) for n in (10, 20)]
     best = torch.minimum(several, solve(*larger, *[through(prior.sample((1000,))) for _ in range(6)]))
     shares = [(e > 1.05 * best).float().mean().item() for e in (straight, graph, several)]
@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=50)
     parser.add_argument("--eps", type=float, nargs="+", default=[0.1, 0.01])
     parser.add_argument("--dims", type=int, nargs="+", default=[2, 8, 20, 64])
+    parser.add_argument("--neighbours", type=int, nargs="+", default=[10, 20, 80])
     options = parser.parse_args()
     torch.set_num_threads(1)
     print("| prior | D | eps | straight fails | its worst energy / best | graph fails | multi-start fails |")
@@ -67,7 +68,7 @@ def main() -> None:
     for name in PRIORS:
         for dim in options.dims:
             for eps in options.eps:
-                (straight, graph, several), worst = failures(name, dim, eps, options.pairs)
+                (straight, graph, several), worst = failures(name, dim, eps, options.pairs, options.neighbours)
                 print(
                     f"| {name} | {dim} | {eps} | {straight:.3f} | {worst:.1f} | {graph:.3f} | {several:.3f} |",
                     flush=True,

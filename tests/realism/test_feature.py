@@ -5,7 +5,7 @@ import scipy.stats
 import torch
 from torch import nn
 
-from manifoldflow.realism import ClassifierIndex, FeatureDensity, feature_index
+from manifoldflow.realism import ClassifierIndex, FeatureDensity, TwoSidedIndex, feature_index, mirrored
 
 
 def test_feature_density_is_the_gaussian_of_the_features():
@@ -48,6 +48,18 @@ def test_feature_index_sees_mixtures_of_latents_that_no_sample_has():
     density = FeatureDensity(decoder(torch.randn(2000, dim)), decoder)
     index = feature_index(density, torch.randn(2000, dim))
     assert index(1e-3 * torch.randn(1, dim)).item() < 1e-6
+
+
+def test_a_one_sided_feature_index_has_a_soap_bubble_of_its_own_and_the_two_sided_sees_it():
+    """Where the middle decodes to average features these are the most probable ones: rare in being so near the mean."""
+    torch.manual_seed(0)
+    dim = 40
+    index = feature_index(FeatureDensity(torch.randn(4000, dim)), torch.randn(4000, dim))
+    ends = torch.randn(200, dim)
+    middle = 0.5 * (ends + mirrored(ends))
+    assert index(middle).mean() > 0.95 > index(ends).mean() + 0.3
+    assert TwoSidedIndex(index)(middle).mean() < 0.1
+    assert TwoSidedIndex(index)(ends).mean() > 0.4
 
 
 def test_classifier_index():
