@@ -18,13 +18,12 @@ PEER = "a Cholesky per coordinate"
 
 
 def cholesky(bridge: GaussianProcessBridge, t: Tensor, count: int, coordinates: int) -> Tensor:
-    """Paths (count, m, coordinates) as usually sampled: each coordinate is a Gaussian process of its own."""
-    mean, m = bridge.mean(t), len(t) - 2
-    paths = mean[..., :coordinates].expand(count, -1, -1).clone()
+    """Paths (count, m, coordinates) as usually sampled: each coordinate a process of its own, in float64."""
+    paths = bridge.mean(t)[..., :coordinates].expand(count, -1, -1).clone()
     for i in range(coordinates):
-        factor = torch.linalg.cholesky(bridge.covariance(t[1:-1].double()))
-        noise = torch.randn(m, count, dtype=torch.float64, device=t.device)
-        paths[:, 1:-1, i] += (factor @ noise).T.to(mean)
+        factor = torch.linalg.cholesky(bridge.covariance(t[1:-1]))
+        noise = torch.randn(len(factor), count, dtype=torch.float64, device=t.device)
+        paths[:, 1:-1, i] += (factor @ noise).T.to(paths)
     return paths
 
 
@@ -33,9 +32,10 @@ def sampling(kernel: str, m: int, n: int, count: int, part: int, device: str) ->
     t = torch.linspace(0, 1, m, device=device)
     start, end = torch.randn(2, n, device=device)
     bridge = GaussianProcessBridge(start, end, kernel=script.KERNELS[kernel])
+    double = GaussianProcessBridge(start.double(), end.double(), kernel=script.KERNELS[kernel])
     return {
         "ours": lambda: bridge.sample(t, (count,)),
-        PEER: lambda: cholesky(bridge, t, count, part),
+        PEER: lambda: cholesky(double, t.double(), count, part),
         "floor": lambda: torch.randn(count, m, n, device=device),
     }
 
