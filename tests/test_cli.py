@@ -1,5 +1,6 @@
 """The command line: help, one-line errors without traceback, exit codes, and the steps in a row."""
 
+import json
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 from manifoldflow.__main__ import main
 from manifoldflow.cli import app
 
-COMMANDS = ["demo", "train", "sample", "interpolate", "evaluate", "report"]
+COMMANDS = ["demo", "train", "sample", "interpolate", "evaluate", "report", "ends", "solve"]
 
 
 def run(monkeypatch, capsys, *arguments):
@@ -35,6 +36,17 @@ def test_help_explains_every_option(command):
     assert "--out" in result.output
 
 
+@pytest.mark.parametrize("experiment", ["pinf", "realism"])
+def test_experiments_explain_every_option(experiment):
+    for parameter in get_command(app).commands["experiment"].commands[experiment].params:
+        assert parameter.help, f"{experiment} {parameter.name} has no help text"
+
+
+def test_completion_can_be_installed():
+    result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert "--install-completion" in result.output
+
+
 def test_version(monkeypatch, capsys):
     code, out, _ = run(monkeypatch, capsys, "--version")
     assert code == 0
@@ -53,6 +65,10 @@ def test_all_steps_in_a_row(monkeypatch, capsys, tmp_path):
     ):
         code, out, err = run(monkeypatch, capsys, *arguments)
         assert (code, out, err) == (0, "", ""), arguments
+    code, out, err = run(monkeypatch, capsys, "sample", model, "--out", tmp_path / "again", "--json")
+    assert (code, err, json.loads(out)["command"]) == (0, "", "sample")
+    code, out, err = run(monkeypatch, capsys, "interpolate", model, "--out", tmp_path / "more", "--json")
+    assert (code, err, len(json.loads(out)["pair_index"])) == (0, "", 100)
     assert (page / "report.html").is_file()
 
 
@@ -71,6 +87,7 @@ def test_all_steps_in_a_row(monkeypatch, capsys, tmp_path):
         (["sample", "nowhere"], "expected a folder written by 'manifoldflow train'"),
         (["interpolate", "nowhere"], "expected a folder written by 'manifoldflow train'"),
         (["evaluate", "nowhere"], "expected a folder written by 'manifoldflow interpolate'"),
+        (["experiment", "pinf", "--prior", "cauchy"], "priors: expected different ones of gaussian, vmf-1"),
         (["report", "nowhere"], "expected a folder written by 'manifoldflow evaluate'"),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from .app import app
-from .options import Quiet, Seed, say
+from .options import Json, Output, Quiet, Seed
 
 __all__ = ["ends"]
 
@@ -24,9 +24,13 @@ def ends(
     ] = False,
     seed: Seed = 0,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Write a file of end points for 'manifoldflow solve': encoded pairs of images of different classes."""
     from ..steps import ends_step
 
+    output = Output(quiet, as_json)
+
     ends_step(model, out, pairs=pairs, seed=seed, data=data, from_base=from_base)
-    say(quiet)(f"{pairs} pairs of end points: {out}")
+    output.say(f"{pairs} pairs of end points: {out}")
+    output.result({"command": "ends", "pairs": pairs, "out": str(out)})

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from .app import app
-from .options import Device, Out, Quiet, Seed, say, show
+from .options import Device, Json, Out, Output, Quiet, Seed
 
 __all__ = ["ExtractorName", "Features", "Weights", "chosen_extractor", "evaluate"]
 
@@ -51,10 +51,15 @@ def evaluate(
     device: Device = "auto",
     seed: Seed = 0,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Compare interpolations of the same pairs: evaluation.json, table.csv, table.md; prints the table."""
     from ..steps import evaluate_step
 
+    output = Output(quiet, as_json)
+
     network = chosen_extractor(extractor, weights)
-    show(evaluate_step(interpolations, out, seed=seed, extractor=network, device=device), quiet)
-    say(quiet)(f"Table: {out / 'table.csv'}")
+    result = evaluate_step(interpolations, out, seed=seed, extractor=network, device=device, progress=output.talks)
+    output.table(result)
+    output.say(f"Table: {out / 'table.csv'}")
+    output.result(result)

@@ -7,7 +7,7 @@ import typer
 
 from .app import app
 from .evaluate import ExtractorName, Features, Weights, chosen_extractor
-from .options import Data, Device, Quiet, say
+from .options import Data, Device, Json, Output, Quiet
 
 __all__ = ["experiments", "pinf"]
 
@@ -45,11 +45,14 @@ def pinf(
     weights: Weights = None,
     device: Device = "auto",
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Priors x interpolations x seeds of "Principled Interpolation in Normalizing Flows": tables.md, figures."""
     from ..steps import PRIORS, DataChoice, ExperimentSettings, run_experiment
     from ..steps.experiment_tables import tables_to_markdown
     from ..training import TrainSettings
+
+    output = Output(quiet, as_json)
 
     training = TrainSettings(
         epochs=epochs,
@@ -71,7 +74,7 @@ def pinf(
         pairs=pairs,
     )
     network = chosen_extractor(extractor, weights)
-    tables = run_experiment(out, settings, extractor=network, progress=not quiet, device=device, say=say(quiet))
-    if not quiet:
-        typer.echo(tables_to_markdown(tables))  # as it stands in tables.md: wrapped lines would break the tables
-    say(quiet)(f"Tables and figures: {out}")
+    tables = run_experiment(out, settings, extractor=network, progress=output.talks, device=device, say=output.say)
+    output.plain(tables_to_markdown(tables))
+    output.say(f"Tables and figures: {out}")
+    output.result(tables)

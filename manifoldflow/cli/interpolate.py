@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from .app import app
-from .options import Device, Out, Quiet, Seed, say
+from .options import Device, Json, Out, Output, Quiet, Seed
 
 __all__ = ["interpolate"]
 
@@ -39,9 +39,12 @@ def interpolate(
     device: Device = "auto",
     seed: Seed = 0,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Interpolate between held-out images: for each method one .npz with points and images, and one .png."""
     from ..steps import interpolate_step
+
+    output = Output(quiet, as_json)
 
     record = interpolate_step(
         model,
@@ -55,5 +58,7 @@ def interpolate(
         samples=samples,
         grid_side=grid,
         device=device,
+        progress=output.talks,
     )
-    say(quiet)(f"{pairs} pairs by {', '.join(record['settings']['methods'])}: {out}")
+    output.say(f"{pairs} pairs by {', '.join(record['settings']['methods'])}: {out}")
+    output.result(record)

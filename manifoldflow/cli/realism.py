@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from .experiment import experiments
-from .options import Data, Quiet, Seed, say
+from .options import Data, Json, Output, Quiet, Seed
 
 __all__ = ["realism"]
 
@@ -24,12 +24,15 @@ def realism(
     iterations: Annotated[int, typer.Option(min=1, help="Evaluations a path, at most.")] = 300,
     seed: Seed = 0,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Figures 1, 2, 4 to 9 and the soap-bubble test of "Realism Index": tables.md, figures."""
     from ..steps import DataChoice
     from ..steps.realism import RealismSettings, realism_to_markdown, run_realism
     from ..steps.realism_paths import PathOptions
     from ..training import TrainSettings
+
+    output = Output(quiet, as_json)
 
     settings = RealismSettings(
         data=DataChoice(data, size=size, seed=seed),
@@ -39,7 +42,7 @@ def realism(
         pairs=pairs,
         paths=PathOptions(segments=segments, iterations=iterations),
     )
-    result = run_realism(out, settings, progress=not quiet, say=say(quiet))
-    if not quiet:
-        typer.echo(realism_to_markdown(result))  # as it stands in tables.md: wrapped lines would break the tables
-    say(quiet)(f"Tables and figures: {out}")
+    result = run_realism(out, settings, progress=output.talks, say=output.say)
+    output.plain(realism_to_markdown(result))
+    output.say(f"Tables and figures: {out}")
+    output.result(result)

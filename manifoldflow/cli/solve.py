@@ -9,7 +9,7 @@ import typer
 
 from .app import app
 from .evaluate import ExtractorName, Weights, chosen_extractor
-from .options import Out, Quiet, Seed, say
+from .options import Json, Out, Output, Quiet, Seed
 
 __all__ = ["solve"]
 
@@ -67,10 +67,13 @@ def solve(
     strategy: Annotated[str, typer.Option(help="As Lightning takes it: auto, ddp ...")] = "auto",
     seed: Seed = 0,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Solve the paths of all rows; the same command again continues what was stopped. One .npy for each array."""
     from ..steps import solve_step
     from ..training import Placement
+
+    output = Output(quiet, as_json)
 
     if features is Features.inception:
         extractor = chosen_extractor(ExtractorName.inception, weights)
@@ -90,12 +93,13 @@ def solve(
         store=tuple(store) if store else ("points", "images"),
         extractor=extractor,
         placement=Placement(accelerator, devices, num_nodes, strategy),
-        progress=not quiet,
+        progress=output.talks,
     )
     if record is not None:
         result = record["result"]
         failed = f", {result['failed']} failed: see {out / 'summary.json'}" if result["failed"] else ""
-        say(quiet)(f"{result['rows']} rows by {record['settings']['method']}{failed}: {out}")
+        output.say(f"{result['rows']} rows by {record['settings']['method']}{failed}: {out}")
+        output.result(record)
 
 
 def _parsed(text: str) -> tuple[str, Any]:

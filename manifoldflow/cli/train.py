@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from .app import app
-from .options import Data, Out, Quiet, Seed, say
+from .options import Data, Json, Out, Output, Quiet, Seed
 
 __all__ = ["train"]
 
@@ -58,6 +58,7 @@ def train(
     ] = False,
     seed: Seed = 0,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Train one flow of images; writes weights (safetensors), description (JSON) and log."""
     from ..steps import DataChoice, resume_training, train_step
@@ -65,9 +66,10 @@ def train(
     from ..training.placement import is_first_process
 
     placement = Placement(accelerator, devices, num_nodes, strategy)
-    quiet = quiet or not is_first_process()
+    first = is_first_process()
+    output = Output(quiet or not first, as_json and first)
     if resume:
-        _say_trained(resume_training(out, progress=not quiet, placement=placement), out, quiet)
+        _say_trained(resume_training(out, progress=output.talks, placement=placement), out, output)
         return
     settings = TrainSettings(
         epochs=epochs,
@@ -92,17 +94,18 @@ def train(
         hidden=hidden,
         preprocess=preprocess,
         settings=settings,
-        progress=not quiet,
+        progress=output.talks,
         placement=placement,
     )
-    _say_trained(record, out, quiet)
+    _say_trained(record, out, output)
 
 
-def _say_trained(record: dict[str, Any], out: Path, quiet: bool) -> None:
+def _say_trained(record: dict[str, Any], out: Path, output: Output) -> None:
     result = record["result"]
     if record["origin"]:
-        say(quiet)(f"Training data: {record['origin']}")
-    say(quiet)(
+        output.say(f"Training data: {record['origin']}")
+    output.say(
         f"Test bits per dimension {result['test_bpd']:.3f} after {result['epochs']} epochs "
         f"({result['seconds']:.0f} s, stopped by {result['stopped_by']}). Model: {out}"
     )
+    output.result(record)

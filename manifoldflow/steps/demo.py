@@ -113,7 +113,18 @@ def run_demo(
             )
         say(f"[{len(DEMO_METHODS) + 1}/{len(DEMO_METHODS) + 2}] interpolating {size.pairs} pairs of test images")
         for base in DEMO_METHODS:
-            interpolate_step(folder / "models" / base, folder / "interpolations" / base, pairs=size.pairs, seed=seed)
+            interpolate_step(
+                folder / "models" / base,
+                folder / "interpolations" / base,
+                pairs=size.pairs,
+                seed=seed,
+                progress=progress,
+            )
         say(f"[{len(DEMO_METHODS) + 2}/{len(DEMO_METHODS) + 2}] evaluating and writing the report")
-        evaluate_step([folder / "interpolations" / base for base in DEMO_METHODS], folder / "evaluation", seed=seed)
+        evaluate_step(
+            [folder / "interpolations" / base for base in DEMO_METHODS],
+            folder / "evaluation",
+            seed=seed,
+            progress=progress,
+        )
         return write_report_files(folder / "evaluation", folder)

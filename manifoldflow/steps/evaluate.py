@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
+from tqdm import tqdm
 
 from ..data import ImageSet
 from ..errors import DataError
@@ -52,7 +53,13 @@ def classifier_extractor(train: ImageSet, test: ImageSet, *, seed: int, folder: 
 
 @torch.no_grad()
 def evaluate_step(
-    folders: list[Path], out: Path, *, seed: int = 0, extractor: Extractor | None = None, device: str = "auto"
+    folders: list[Path],
+    out: Path,
+    *,
+    seed: int = 0,
+    extractor: Extractor | None = None,
+    device: str = "auto",
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Evaluate what `interpolate_step` wrote; write evaluation.json, table.csv and table.md; return the first.
 
@@ -65,6 +72,7 @@ def evaluate_step(
         extractor: Gives the features of the distances; None trains a small classifier on the same training images,
             whose distances are not comparable with Inception's.
         device: Where images are decoded and features computed; "auto" is a GPU if there is one.
+        progress: Show a bar with the time left.
 
     Raises:
         DataError: The interpolations are not comparable, too few, or damaged.
@@ -97,6 +105,9 @@ def evaluate_step(
         profiles: list[dict[str, Any]] = []
         models: list[dict[str, Any]] = []
         arrays: dict[str, np.ndarray] = {}
+        bar = tqdm(
+            total=sum(len(stored) for _, _, stored in read), desc="evaluating", disable=not progress, leave=False
+        )
         for (run, _, stored), (base, name) in zip(read, _names([run for run, _, _ in read])):
             law = deepcopy(run.flow.base)  # profiles are computed on the CPU, wherever the flow moves
             run.flow.to(place)
@@ -109,7 +120,9 @@ def evaluate_step(
                 rows += of_path
                 profiles.append({"base": base, "path": one.title, "method": one.method, **profile})
                 arrays[f"strips/{name}/{one.method}"] = images.numpy()
+                bar.update()
             run.flow.cpu()
+        bar.close()
         result = {
             **record,
             "data": {"name": test.name, "shape": list(test.shape), "levels": test.levels},

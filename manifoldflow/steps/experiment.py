@@ -107,7 +107,7 @@ def run_experiment(
     for number, (name, seed) in enumerate(runs, 1):
         say(f"[{number}/{len(runs)}] {name}, seed {seed}")
         _train_one(out, settings, name, seed, placement=placement, progress=progress)
-        _interpolate_one(out, settings, name, seed, device)
+        _interpolate_one(out, settings, name, seed, device=device, progress=progress)
     results = []
     for seed in range(settings.seeds):
         folders = [out / "interpolations" / f"{name}-seed{seed}" for name in settings.priors]
@@ -116,7 +116,7 @@ def run_experiment(
         if not evaluation.is_dir() or read_record(evaluation, "evaluate")["settings"] != wanted:
             say(f"evaluating seed {seed}")
             extractor = extractor or classifier_extractor(train, test, seed=0, folder=out)
-            evaluate_step(folders, evaluation, seed=0, extractor=extractor, device=device)
+            evaluate_step(folders, evaluation, seed=0, extractor=extractor, device=device, progress=progress)
         results.append(read_evaluation(evaluation))
     tables = {
         **experiment_tables(results, list(settings.priors), name=test.name),
@@ -177,8 +177,12 @@ def _train_one(
         )
 
 
-def _interpolate_one(out: Path, settings: ExperimentSettings, name: str, seed: int, device: str) -> None:
+def _interpolate_one(
+    out: Path, settings: ExperimentSettings, name: str, seed: int, *, device: str, progress: bool
+) -> None:
     folder = out / "interpolations" / f"{name}-seed{seed}"
     if not folder.is_dir():
         model = out / "models" / f"{name}-seed{seed}"
-        interpolate_step(model, folder, pairs=settings.pairs, steps=settings.times, seed=0, device=device)
+        interpolate_step(
+            model, folder, pairs=settings.pairs, steps=settings.times, seed=0, device=device, progress=progress
+        )

@@ -10,6 +10,7 @@ from zipfile import is_zipfile
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from ..data import ImageSet, dequantise, hashed_uniform, load_images, quantise
 from ..distributions import BaseDistribution
@@ -125,6 +126,7 @@ def interpolate_step(
     samples: int = 0,
     grid_side: int = 0,
     device: str = "auto",
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Write <method>.npz (`points`, `images`, `times`) and <method>.png for each method; return the record.
 
@@ -141,6 +143,7 @@ def interpolate_step(
         samples: Also draw so many paths between the first pair by each random method, <method>-sheet.png.
         grid_side: Also write grid.png, so many images a side between the ends of the first two pairs.
         device: Where images are encoded and decoded; "auto" is a GPU if there is one.
+        progress: Show bars with the time left.
 
     Raises:
         ValueError, DataError: Not a model; a method that does not suit its base; too few images; `samples` without a
@@ -184,7 +187,7 @@ def interpolate_step(
     }
     with new_folder(out, "interpolate", record) as folder:
         for name in names:
-            points, decoded = _paths(run, base, start, end, name, steps, seed)
+            points, decoded = _paths(run, base, start, end, name, steps, seed, progress=progress)
             np.savez(folder / f"{name}.npz", points=points.numpy(), images=decoded.numpy(), times=times.numpy())
             save_strips(folder / f"{name}.png", decoded, run.levels)
             if animate:
@@ -245,18 +248,26 @@ class StoredInterpolation:
 
 
 def _paths(
-    run: TrainedRun, base: BaseDistribution, start: Tensor, end: Tensor, method: str, steps: int, seed: int
+    run: TrainedRun,
+    base: BaseDistribution,
+    start: Tensor,
+    end: Tensor,
+    method: str,
+    steps: int,
+    seed: int,
+    *,
+    progress: bool,
 ) -> tuple[Tensor, Tensor]:
     """Points (pairs, steps, n) and images of one method; beside them only a chunk's work is in memory."""
     generator = torch.Generator().manual_seed(seed)
     points = start.new_empty(len(start), steps, start.shape[-1])
     images = torch.empty(len(start), steps, *run.description.shape, dtype=torch.uint8)
-    chunks = (x.split(_PAIRS_A_CHUNK) for x in (start, end, points, images))
+    chunks = list(zip(*(x.split(_PAIRS_A_CHUNK) for x in (start, end, points, images))))
     path = partial(interpolate, method=method, base=base, steps=steps, generator=generator)
     if method == "optimised":
         energy = typicality_energy(base, seed=seed)
         path = partial(optimised_points, energy, base, steps=steps, generator=generator)
-    for a, b, point, image in zip(*chunks):
+    for a, b, point, image in tqdm(chunks, desc=method, disable=not progress, leave=False):
         point.copy_(path(a, b))
         image.copy_(quantise(run.flow.decode(point.to(run.device)), run.levels))
     return points, images
