@@ -235,7 +235,7 @@ def _bar(total: int, *, show: bool) -> Iterator[Callable[[int], None] | None]:
     if not show:
         yield None
         return
-    from tqdm.auto import tqdm  # type: ignore[import-untyped]  # comes with Pyro
+    from tqdm.auto import tqdm
 
     with tqdm(total=total, desc="paths", unit="pair") as bar:
         yield bar.update
