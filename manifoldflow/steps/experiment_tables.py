@@ -123,8 +123,8 @@ def tables_to_markdown(tables: dict[str, Any]) -> str:
     accuracy = "" if extractor["accuracy"] is None else f", accuracy {extractor['accuracy']:.1%}"
     text = (
         f"# Interpolation in normalizing flows on {tables['data']['name']}\n\n"
-        f"{seeds} {'seed' if seeds == 1 else 'seeds'}, {tables['pairs']} pairs of test images; mean ± standard "
-        f"deviation over the seeds. Distances are measured in {extractor['features']} features of the "
+        f"{'One seed' if seeds == 1 else f'{seeds} seeds: mean ± standard deviation over them'}; "
+        f"{tables['pairs']} pairs of test images. Distances are measured in {extractor['features']} features of the "
         f"{extractor['name']}{accuracy}, to {tables['reference_images']} training images; real images have "
         f"{tables['floor']['frechet']:.3f}. z: base log-density in standard deviations from typical; KS: distance "
         "of its law from that under the base; lengths are Euclidean, of values in [0, 1] and of features.\n"
