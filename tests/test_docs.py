@@ -58,3 +58,10 @@ def test_every_figure_of_the_gallery_is_shown_with_its_command():
     scripts = {path.name for path in (DOCS / "gallery").glob("*.py")}
     assert set(re.findall(r"%run -i gallery/(\w+\.py)", page)) == scripts
     assert set(re.findall(r"`python docs/gallery/(\w+\.py) FIGURE.png`", page)) == scripts
+
+
+def test_every_extension_is_shown_in_under_forty_lines():
+    page = (DOCS / "extending.md").read_text(encoding="utf-8")
+    cells = [cell for cell in re.findall(r"```{code-cell}\n(.*?)```", page, flags=re.DOTALL) if "class " in cell]
+    assert len(cells) == 4
+    assert max(sum(bool(line.strip()) for line in cell.splitlines()) for cell in cells) < 40
