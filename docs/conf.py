@@ -24,7 +24,7 @@ copyright = f"2026, {author}"
 version = release = manifoldflow.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml", "plain_docstrings"]
-exclude_patterns = ["_build", "jupyter_execute", "README.md"]
+exclude_patterns = ["_build"]
 suppress_warnings = ["toc.empty_glob"]  # pages of measurements exist where their commands have run
 show_warning_types = True
 
@@ -49,7 +49,7 @@ _sources = sorted([*Path(manifoldflow.__file__).parent.rglob("*.py"), *HERE.glob
 _digest = hashlib.sha256(b"".join(path.read_bytes() for path in _sources)).hexdigest()[:12]
 nb_execution_cache_path = str(HERE / "_build" / "executed" / _digest)
 nb_execution_raise_on_error = True
-nb_execution_timeout = 180
+nb_execution_timeout = 600
 nb_output_stderr = "error"
 nb_merge_streams = True
 
