@@ -18,7 +18,7 @@ _LARGEST_CONCENTRATION = 1e8
 class BaseChoice:
     """A named family of base distributions: `build(dim, parameter)` gives the chart and the base.
 
-    `symbol` is how tables write a value of the parameter.
+    `symbol` is how tables write a value of the parameter, with spaces that do not break.
     """
 
     title: str
@@ -55,9 +55,9 @@ def _dirichlet(dim: int, concentration: float) -> tuple[Chart, BaseDistribution]
 
 
 BASES = {
-    "gaussian": BaseChoice("Gaussian", "standard deviation", "σ = {}", 1.0, _gaussian),
-    "vmf": BaseChoice("von Mises-Fisher", "concentration over d", "κ = {} d", 1.0, _von_mises_fisher),
-    "dirichlet": BaseChoice("Dirichlet", "concentration of each coordinate", "α = {}", 2.0, _dirichlet),
+    "gaussian": BaseChoice("Gaussian", "standard deviation", "σ\u00a0=\u00a0{}", 1.0, _gaussian),
+    "vmf": BaseChoice("von Mises-Fisher", "concentration over d", "κ\u00a0=\u00a0{}\u00a0d", 1.0, _von_mises_fisher),
+    "dirichlet": BaseChoice("Dirichlet", "concentration of each coordinate", "α\u00a0=\u00a0{}", 2.0, _dirichlet),
 }
 
 

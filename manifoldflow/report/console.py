@@ -26,7 +26,7 @@ def headline_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
 
 def number(value: float | None, digits: int) -> str:
     """A figure for a table; nothing where it does not apply."""
-    return "" if value is None else f"{value:.{digits}f}"
+    return "" if value is None else f"{value:z.{digits}f}"
 
 
 def extractor_text(extractor: dict[str, Any]) -> str:

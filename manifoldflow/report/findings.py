@@ -32,13 +32,13 @@ def findings(result: dict[str, Any]) -> list[str]:
     if far:
         statements.append(
             f"Halfway, these paths run {_FAR} or more standard deviations away from the base's typical log-density: "
-            + "; ".join(f"{_name(r)} ({r['z_score']:+.1f})" for r in far)
+            + "; ".join(f"{_name(r)} ({r['z_score']:+z.1f})" for r in far)
             + "."
         )
     near = [r for r in off if abs(r["z_score"]) < _FAR]
     if near:
         statements.append(
-            f"Halfway, these stay within {_FAR}: " + "; ".join(f"{_name(r)} ({r['z_score']:+.1f})" for r in near) + "."
+            f"Halfway, these stay within {_FAR}: " + "; ".join(f"{_name(r)} ({r['z_score']:+z.1f})" for r in near) + "."
         )
     floor = next(r for r in result["rows"] if r["base"] == "real images")["frechet"]
     every = sorted((r for r in result["rows"] if r["time"] == "all"), key=lambda r: r["frechet"])

@@ -10,18 +10,21 @@ __all__ = ["distance_figure", "figure_with_axes", "line_style", "profile_figure"
 
 # Okabe and Ito's palette, told apart with any colour vision.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_PANELS_A_ROW = 3
 _MARKERS = "osD^vPX"
 _LINES = ("-", "--", ":", "-.")  # so that curves which coincide both show
 
 
-def figure_with_axes(width: float, height: float, columns: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
-    """A figure with a row of axes, without frames at the top and right."""
+def figure_with_axes(
+    width: float, height: float, columns: int = 1, rows: int = 1, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure with axes row by row, without frames at the top and right."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(1, columns, squeeze=False, **options)[0]
+    axes = list(figure.subplots(rows, columns, squeeze=False, **options).flat)
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(alpha=0.25, linewidth=0.6)
-    return figure, list(axes)
+    return figure, axes
 
 
 def line_style(number: int) -> dict[str, Any]:
@@ -41,7 +44,11 @@ def _groups(result: dict[str, Any]) -> list[str]:
 def profile_figure(result: dict[str, Any]) -> Figure:
     """The soap-bubble picture: each path's statistic over time, beside its law under the base."""
     bases = _groups(result)
-    figure, axes = figure_with_axes(4.2 * len(bases), 3.6, len(bases))
+    columns = min(_PANELS_A_ROW, len(bases))
+    rows = -(-len(bases) // columns)
+    figure, axes = figure_with_axes(4.2 * columns, 3.6 * rows, columns, rows)
+    for ax in axes[len(bases) :]:
+        ax.set_visible(False)
     for ax, base in zip(axes, bases):
         profiles = [p for p in result["profiles"] if p["base"] == base]
         low, middle, high = profiles[0]["base_quantiles"]

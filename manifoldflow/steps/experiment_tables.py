@@ -112,7 +112,7 @@ def spread_text(row: dict[str, Any], name: str, digits: int) -> str | None:
     if row[name] is None:
         return None
     sd = row[f"{name}_sd"]
-    return f"{row[name]:.{digits}f}" + ("" if sd is None else f" ± {sd:.{digits}f}")
+    return f"{row[name]:z.{digits}f}" + ("" if sd is None else f" ± {sd:.{digits}f}")
 
 
 def tables_to_markdown(tables: dict[str, Any]) -> str:

@@ -46,8 +46,8 @@ def test_every_prior_and_path_has_a_row_and_the_files_agree(grid):
     ]
     assert {row["base"] for row in tables["models"]} == {
         "Gaussian",
-        "von Mises-Fisher (κ = 1 d)",
-        "von Mises-Fisher (κ = 2 d)",
+        "von Mises-Fisher (κ\u00a0=\u00a01\u00a0d)",
+        "von Mises-Fisher (κ\u00a0=\u00a02\u00a0d)",
     }
     for one in tables["series"]:
         assert one["nearer_end"][0]["mean"] == pytest.approx(0, abs=1e-6)
