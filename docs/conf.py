@@ -25,7 +25,6 @@ version = release = manifoldflow.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml", "plain_docstrings"]
 exclude_patterns = ["_build"]
-suppress_warnings = ["toc.empty_glob"]  # pages of measurements exist where their commands have run
 show_warning_types = True
 
 # Docstrings are plain text: single backticks hold code, as in Markdown.
