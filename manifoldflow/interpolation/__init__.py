@@ -11,6 +11,7 @@ from .geodesic import Geodesic
 from .graph_start import GraphStart, multi_start
 from .kernels import ExponentialPower, Kernel, Matern, OrnsteinUhlenbeck, Periodic, SquaredExponential
 from .langevin import LangevinBridge
+from .lifts import Coordinates, Lift, lift_of
 from .linear import Linear, NormCorrected
 from .marginals import CauchyLinear, OptimalTransport, SphericalCauchy
 from .matched import Matched
@@ -50,9 +51,12 @@ __all__ = [
     "Slerp",
     "SphericalCauchy",
     # Combinations of n points
+    "Coordinates",
+    "Lift",
     "combine",
     "frechet_combine",
     "grid",
+    "lift_of",
     "subspace",
     # Bridges
     "Bridge",

@@ -20,7 +20,7 @@ from ..manifolds.sphere_kernels import angle_of, any_direction
 from ..special import log_ndtri
 from ._tables import GammaToNormal
 
-__all__ = ["Lift", "block_sizes", "has_quantiles", "lift_of"]
+__all__ = ["Coordinates", "Lift", "block_sizes", "has_quantiles", "lift_of"]
 
 
 class Lift(ABC):
@@ -241,7 +241,7 @@ def block_sizes(bases: Sequence[Any], n: int) -> list[int]:
 
 @singledispatch
 def lift_of(base: Any) -> Lift:
-    """The lift of a base distribution.
+    """The lift of a base distribution; `lift_of.register(type)` teaches matched paths a new one.
 
     Raises:
         ValueError: No law-preserving combination is known for the base.
