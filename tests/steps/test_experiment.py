@@ -56,7 +56,12 @@ def test_every_prior_and_path_has_a_row_and_the_files_agree(grid):
     assert json.loads((out / "results.json").read_text())["paths"] == tables["paths"]
     assert (out / "tables.md").read_text() == tables_to_markdown(tables)
     assert len((out / "tables.csv").read_text().splitlines()) == 1 + len(tables["paths"])
-    assert {path.name for path in out.glob("*.png")} == {"typicality.png", "nearer-end.png", "nearest-training.png"}
+    assert {path.name for path in out.glob("*.png")} == {
+        "typicality.png",
+        "speed.png",
+        "nearer-end.png",
+        "nearest-training.png",
+    }
 
 
 def test_going_on_redoes_only_what_is_missing(grid, tmp_path):
