@@ -267,7 +267,7 @@ def _paths(
     if method == "optimised":
         energy = typicality_energy(base, seed=seed)
         path = partial(optimised_points, energy, base, steps=steps, generator=generator)
-    for a, b, point, image in tqdm(chunks, desc=method, disable=not progress, leave=False):
+    for a, b, point, image in tqdm(chunks, desc=method, disable=None if progress else True, leave=False):
         point.copy_(path(a, b))
         image.copy_(quantise(run.flow.decode(point.to(run.device)), run.levels))
     return points, images
