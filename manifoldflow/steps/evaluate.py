@@ -106,7 +106,10 @@ def evaluate_step(
         models: list[dict[str, Any]] = []
         arrays: dict[str, np.ndarray] = {}
         bar = tqdm(
-            total=sum(len(stored) for _, _, stored in read), desc="evaluating", disable=None if progress else True, leave=False
+            total=sum(len(stored) for _, _, stored in read),
+            desc="evaluating",
+            disable=None if progress else True,
+            leave=False,
         )
         for (run, _, stored), (base, name) in zip(read, _names([run for run, _, _ in read])):
             law = deepcopy(run.flow.base)  # profiles are computed on the CPU, wherever the flow moves
