@@ -18,6 +18,7 @@ from .errors import DataError
 __all__ = [
     "MARKER",
     "atomic_path",
+    "check_replaceable",
     "damaged",
     "growing_folder",
     "new_folder",
@@ -108,8 +109,12 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: expected JSON, but it does not parse ({error})") from error
 
 
-def _check_replaceable(out: Path, command: str) -> None:
-    """Only what the same command wrote, and nothing that was put there since, may be replaced."""
+def check_replaceable(out: Path, command: str) -> None:
+    """Only what the same command wrote, and nothing that was put there since, may be replaced.
+
+    Raises:
+        DataError: `out` holds something else, or is no folder.
+    """
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise DataError(f"--out: {out} exists and is not a folder; choose another name")
     found = {path.name for path in out.iterdir()} if out.exists() else set()
@@ -150,7 +155,7 @@ def _finish(folder: Path, out: Path, command: str, description: dict[str, Any]) 
     """Mark the finished folder and move it to its place; an older one gives way only once that is done."""
     entries = sorted({MARKER, *(path.name for path in folder.iterdir())})
     write_json(folder / MARKER, {"command": command, "entries": entries, **description})
-    _check_replaceable(out, command)  # it may have been filled while we worked
+    check_replaceable(out, command)  # it may have been filled while we worked
     if not out.exists():
         os.replace(folder, out)
         return
@@ -175,7 +180,7 @@ def new_folder(out: Path, command: str, description: dict[str, Any]) -> Iterator
         DataError: `out` holds something else, or cannot be written.
     """
     out = Path(out)
-    _check_replaceable(out, command)
+    check_replaceable(out, command)
     made = _make(out.parent / f".{out.name}.partial-{secrets.token_hex(4)}", out)
     try:
         yield made[0]
@@ -201,7 +206,7 @@ def growing_folder(out: Path, command: str, settings: dict[str, Any]) -> Path:
                 f"--out: {out} was begun with other settings ({', '.join(differing)}); give the same, or another folder"
             )
         return out
-    _check_replaceable(out, command)
+    check_replaceable(out, command)
     if not out.is_dir():
         _make(out, out)
     write_json(marker, {"command": command, "entries": [], "settings": settings})
@@ -230,7 +235,7 @@ def resumable_folder(
         DataError: There is nothing to resume, or something that a new run would destroy.
     """
     out, folder = Path(out), unfinished(out)
-    _check_replaceable(out, command)
+    check_replaceable(out, command)
     made = [folder]
     if resume and not folder.is_dir():
         raise DataError(f"--resume: there is no unfinished run of {out}; start it without --resume")

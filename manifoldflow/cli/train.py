@@ -66,7 +66,7 @@ def train(
     from ..training.placement import is_first_process
 
     placement = Placement(accelerator, devices, num_nodes, strategy)
-    first = is_first_process()
+    first = is_first_process(placement)
     output = Output(quiet or not first, as_json and first)
     if resume:
         _say_trained(resume_training(out, progress=output.talks, placement=placement), out, output)

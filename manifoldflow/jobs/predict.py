@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..training.placement import ended_processes
 from .ends import EndPoints
 from .rows import RowResults, RowSolver
-from .shards import Block, pending, write_shard
+from .shards import Block, is_merged, pending, write_shard
 
 __all__ = ["RowModule", "ShardWriter"]
 
@@ -67,7 +67,7 @@ class RowModule(L.LightningModule):
 
     def predict_dataloader(self) -> DataLoader[_Batch]:
         """The unfinished blocks as the first process sees them; Lightning gives every process its share."""
-        todo = pending(self.folder, self.blocks, self.solver.fields)
+        todo = [] if is_merged(self.folder) else pending(self.folder, self.blocks, self.solver.fields)
         todo = self.trainer.strategy.broadcast(todo)
         # Lightning's sampler wants a batch for every process; a block that two of them solve is the same twice.
         todo = [todo[i % len(todo)] for i in range(max(len(todo), self.trainer.world_size))] if todo else []

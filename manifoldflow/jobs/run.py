@@ -1,20 +1,20 @@
 """Run a job over a file of end points: spread, resumable, merged in the order of the rows."""
 
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from torch import nn
 
 from ..errors import DataError
-from ..files import MARKER, damaged, read_json, resumable_folder, unfinished
+from ..files import MARKER, check_replaceable, damaged, read_json, resumable_folder, unfinished
 from ..training import Placement
 from ..training.placement import all_or_none
-from ..training.trainer import interruptible, quiet_lightning
+from ..training.trainer import interruptible, new_trainer, quiet_lightning
 from .ends import EndPoints
 from .predict import RowModule, ShardWriter
 from .rows import RowSolver
@@ -84,20 +84,23 @@ def run_job(job: Job, out: Path, placement: Placement | None = None, *, progress
     trainer = _trainer(placement, folder, progress=progress)
     module = RowModule(job.solver, job.network, job.load, job.ends, blocks, folder)
     finished = _finished(out, job)
-    if not trainer.is_global_zero:
-        if finished is None and (not folder.is_dir() or pending(folder, blocks, fields)):
-            _predict(trainer, module)
-        return None
     if finished is not None:
-        return finished
-    record: dict[str, Any] = {"settings": job.settings, **job.record}
+        return finished if trainer.is_global_zero else None
+    check_replaceable(out, job.command)
     resume = _is_resumable(folder, job, out)
+    if not trainer.is_global_zero:
+        _predict(trainer, module)
+        return None
+    record: dict[str, Any] = {"settings": job.settings, **job.record}
     with resumable_folder(out, job.command, record, resume=resume, keep=has_shards) as folder:
-        if not is_merged(folder):
+        merged = is_merged(folder)
+        if not merged:
             (folder / SHARDS).mkdir(exist_ok=True)
-            if pending(folder, blocks, fields):
-                job.prepare(folder)
-                _predict(trainer, module)
+            job.prepare(folder)
+        # Other processes that are already there wait for this one, also where nothing is left to solve.
+        if trainer.world_size > 1 or (not merged and pending(folder, blocks, fields)):
+            _predict(trainer, module)
+        if not merged:
             merge(folder, blocks, fields)
         remove_shards(folder)
         summary = read_json(folder / SUMMARY)
@@ -107,30 +110,26 @@ def run_job(job: Job, out: Path, placement: Placement | None = None, *, progress
 
 def _trainer(placement: Placement, folder: Path, *, progress: bool) -> L.Trainer:
     with quiet_lightning():
-        try:
-            return L.Trainer(
-                accelerator=placement.accelerator,
-                devices=placement.devices,
-                num_nodes=placement.num_nodes,
-                strategy=placement.strategy,
-                callbacks=[ShardWriter(folder)],
-                inference_mode=False,  # optimised paths need gradients
-                logger=False,
-                enable_checkpointing=False,
-                enable_model_summary=False,
-                enable_progress_bar=progress,
-                default_root_dir=folder,
-            )
-        except (ValueError, RuntimeError, TypeError) as error:  # Lightning's misconfigurations
-            reason = " ".join(str(error).split())
-            raise DataError(f"devices, strategy: Lightning cannot run on {placement}: {reason:.300}") from error
+        return new_trainer(
+            placement,
+            callbacks=[ShardWriter(folder)],
+            inference_mode=False,  # optimised paths need gradients
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=progress,
+            default_root_dir=folder,
+        )
 
 
 def _predict(trainer: L.Trainer, module: RowModule) -> None:
     try:
-        with quiet_lightning(), interruptible(trainer, "solving"), all_or_none(trainer), warnings.catch_warnings():
-            # Nothing is left where another run has finished the last blocks meanwhile.
-            warnings.filterwarnings("ignore", ".*across ranks is zero.*")
+        with (
+            quiet_lightning(),
+            interruptible(trainer, "solving"),
+            all_or_none(trainer),
+            torch.random.fork_rng(devices=[]),  # data loaders draw from the caller's generator otherwise
+        ):
             trainer.predict(module, return_predictions=False)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped; {_GO_ON}") from None

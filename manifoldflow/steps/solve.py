@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from ..errors import DataError
@@ -74,12 +75,13 @@ def solve_step(
         raise DataError("features: they are stored with the values; add values to what is stored")
     saved, points = load_flow(model), EndPoints(ends)
     saved.flow.requires_grad_(False)
-    classifier = Classifier(saved.description.shape[0], 2)  # its head is not used
+    classifier: Classifier | None = None
     if extractor == "classifier":
+        with torch.random.fork_rng(devices=[]):
+            classifier = Classifier(saved.description.shape[0], 2)  # `load` reads its weights; the head is unused
         extractor = Extractor("classifier of the training images", classifier.eval(), classifier.num_features)
     elif isinstance(extractor, str):
         raise DataError(f"features: expected 'classifier' or an Extractor, got {extractor!r}")
-    trained_here = extractor is not None and extractor.function is classifier
     values = PathValues(saved.flow, levels=saved.levels, extractor=extractor, seed=seed) if "values" in store else None
     paths = JobPaths(saved.flow, method=method, steps=steps, seed=seed, options=options)
     solver = RowSolver(
@@ -88,13 +90,13 @@ def solve_step(
     solver.check(points)
 
     def prepare(folder: Path) -> None:
-        if trained_here and not (folder / _CLASSIFIER).is_file():
+        if classifier is not None and not (folder / _CLASSIFIER).is_file():
             train, _, test = load_run(model).load_data()
             network, _ = train_classifier(train, test, seed=seed, folder=folder)
             save_weights(folder / _CLASSIFIER, network.body)
 
     def load(folder: Path) -> None:
-        if trained_here:
+        if classifier is not None:
             load_weights(folder / _CLASSIFIER, classifier.body, "the feature classifier")
 
     job = Job(

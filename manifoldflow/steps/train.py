@@ -179,7 +179,8 @@ def _train(
     placement: Placement | None,
 ) -> dict[str, Any]:
     train, validation, test = parts
-    build_flow(description)  # raises, before anything is written, if the images do not suit
+    with torch.random.fork_rng(devices=[]):
+        build_flow(description)  # raises, before anything is written, if the images do not suit
     record: dict[str, Any] = {
         "settings": {"data": asdict(data), "flow": description.to_json(), "training": settings.to_json()},
         "images": {"train": len(train), "validation": len(validation), "test": len(test)},
@@ -187,7 +188,7 @@ def _train(
         "fingerprints": _fingerprints(train, test),
         "versions": versions(),
     }
-    first = is_first_process()
+    first = is_first_process(placement or Placement())
     kept = resumable_folder(out, "train", record, resume=resume, keep=_has_checkpoint)
     with kept if first else nullcontext(unfinished(out)) as folder:
         try:

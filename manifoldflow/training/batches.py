@@ -149,4 +149,5 @@ def _indexed(images: Tensor) -> TensorDataset:
 
 def eval_loader(images: Tensor, batch_size: int) -> DataLoader:
     """All batches (index, images) in order."""
-    return DataLoader(_indexed(images), batch_size=batch_size)
+    # Without a generator of its own a loader draws from torch's global one.
+    return DataLoader(_indexed(images), batch_size=batch_size, generator=torch.Generator())

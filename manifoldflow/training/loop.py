@@ -6,19 +6,18 @@ from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
-import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, Timer, WeightAveraging
 from lightning.pytorch.callbacks.progress import ProgressBar, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger
 from torch.optim.swa_utils import get_ema_avg_fn
 
-from ..errors import DataError
 from .batches import ImageData
 from .checkpoint import BEST, CHECKPOINTS, LAST, WholeCheckpoints, read_checkpoint
 from .module import TrainingModule
 from .placement import Placement, all_or_none
 from .settings import TrainSettings
-from .trainer import interruptible, quiet_lightning
+from .trainer import interruptible, new_trainer, quiet_lightning
 
 __all__ = ["Outcome", "run_training"]
 
@@ -86,31 +85,26 @@ def run_training(
     if settings.precision == "64-true":
         module.double()  # Lightning would do so only after the averaged weights were set up in float32
     with quiet_lightning():
-        try:
-            trainer = L.Trainer(
-                max_epochs=settings.epochs,
-                callbacks=callbacks,
-                logger=_logger(folder, settings),
-                gradient_clip_val=settings.clip if module.automatic_optimization else None,
-                enable_progress_bar=progress,
-                enable_model_summary=False,
-                enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
-                log_every_n_steps=1,
-                num_sanity_val_steps=0,
-                accelerator=placement.accelerator,
-                devices=placement.devices,
-                num_nodes=placement.num_nodes,
-                strategy=strategy if several and placement.strategy == "auto" else placement.strategy,
-                precision=settings.precision,
-                plugins=[WholeCheckpoints()],
-                use_distributed_sampler=False,
-            )
-        except (ValueError, RuntimeError, TypeError) as error:  # Lightning's misconfigurations
-            reason = " ".join(str(error).split())
-            raise DataError(f"devices, strategy: Lightning cannot run on {placement}: {reason:.300}") from error
+        trainer = new_trainer(
+            placement,
+            max_epochs=settings.epochs,
+            callbacks=callbacks,
+            logger=_logger(folder, settings),
+            gradient_clip_val=settings.clip if module.automatic_optimization else None,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
+            log_every_n_steps=1,
+            num_sanity_val_steps=0,
+            strategy=strategy if several and placement.strategy == "auto" else placement.strategy,
+            precision=settings.precision,
+            plugins=[WholeCheckpoints()],
+            use_distributed_sampler=False,
+        )
         started = time.perf_counter()
         first_step = read_checkpoint(start)["global_step"] if start else 0
-        with interruptible(trainer, "training"), all_or_none(trainer):
+        # Data loaders draw from torch's global generator, to no effect here: the caller's is left alone.
+        with interruptible(trainer, "training"), all_or_none(trainer), torch.random.fork_rng(devices=[]):
             trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
         seconds = time.perf_counter() - started
     best_epoch, value = trainer.current_epoch - 1, float("nan")

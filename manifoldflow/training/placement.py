@@ -1,5 +1,6 @@
 """Where a training runs: devices, machines, strategy, all as Lightning takes them."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,9 +34,14 @@ class Placement:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
 
 
-def is_first_process() -> bool:
-    """Whether this process writes the files; Lightning starts the others with the same command."""
-    return int(rank_zero_only.rank) == 0
+def is_first_process(placement: Placement) -> bool:
+    """Whether this process writes the files; the others run the same command.
+
+    Before there is a Trainer, Lightning knows a process' rank from what launchers set (RANK, LOCAL_RANK, SLURM_PROCID
+    ...), which nobody does for the command that is started by hand on each machine: there NODE_RANK tells.
+    """
+    machine = os.environ.get("NODE_RANK", os.environ.get("GROUP_RANK", "0"))
+    return int(rank_zero_only.rank) == 0 and (placement.num_nodes == 1 or int(machine) == 0)
 
 
 def ended_processes(trainer: L.Trainer) -> str:

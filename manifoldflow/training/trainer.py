@@ -5,10 +5,28 @@ import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
 
 import lightning as L
 
-__all__ = ["interruptible", "quiet_lightning"]
+from ..errors import DataError
+from .placement import Placement
+
+__all__ = ["interruptible", "new_trainer", "quiet_lightning"]
+
+
+def new_trainer(placement: Placement, **options: Any) -> L.Trainer:
+    """Lightning's Trainer at a placement; call it, as what uses it, inside `quiet_lightning`.
+
+    Raises:
+        DataError: Devices or a strategy that Lightning does not have here.
+    """
+    try:
+        return L.Trainer(**{**asdict(placement), **options})
+    except (ValueError, RuntimeError, TypeError) as error:  # Lightning's misconfigurations
+        reason = " ".join(str(error).split())
+        raise DataError(f"devices, strategy: Lightning cannot run on {placement}: {reason:.300}") from error
 
 
 @contextmanager
@@ -38,7 +56,7 @@ def quiet_lightning() -> Iterator[None]:
                 ".*logging interval.*",
                 "Checkpoint directory .* exists.*",
                 ".*have no `validation_step`.*",
-                "Total length of `list` across ranks is zero.*",  # without validation images
+                "Total length of .* across ranks is zero.*",  # without validation images; no block left to solve
                 ".*manual optimization and every_n_train_steps.*",  # after the step is what we resume from
             ):
                 warnings.filterwarnings("ignore", message)

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from manifoldflow.errors import DataError
 from manifoldflow.files import unfinished
@@ -52,7 +53,9 @@ def solved_rows(monkeypatch):
 
 
 def test_rows_are_merged_in_order(vmf, ends, tmp_path):
+    before = torch.get_rng_state()
     record = run(vmf, ends, tmp_path / "out")
+    assert torch.equal(torch.get_rng_state(), before)  # the caller's generator is left alone
     assert record["result"]["rows"] == 40
     assert record["result"]["failed"] == 0
     found = arrays(tmp_path / "out")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -119,3 +120,19 @@ def test_more_processes_than_blocks(vmf, tmp_path, processes):
     solve_step(vmf.folder, ends, tmp_path / "one", progress=False, **settings)
     subprocess.run(command(vmf, ends, tmp_path / "out", processes), env=ENVIRONMENT, timeout=3000, check=True)
     assert_same(tmp_path / "one", tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_two_machines_also_where_only_the_end_is_left(vmf, many, tmp_path):
+    """The command started by hand on each; then again on what a kill after merging has left."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
+    out = tmp_path / "out"
+    line = [*command(vmf, many / "ends.npz", out, devices=1), "--num-nodes", "2"]
+    for _ in range(2):
+        processes = [subprocess.Popen(line, env={**ENVIRONMENT, **address, "NODE_RANK": str(i)}) for i in range(2)]
+        assert [process.wait(timeout=300) for process in processes] == [0, 0]
+        assert_same(out, many / "one")
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
+        out.rename(unfinished(out))

@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 import manifoldflow.training.checkpoint as checkpoint
@@ -32,12 +33,13 @@ def train(out, settings=SETTINGS):
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     out = tmp_path_factory.mktemp("whole") / "model"
-    return load_file((train(out), out / "flow.safetensors")[1])
+    before = torch.get_rng_state()
+    train(out)
+    assert torch.equal(torch.get_rng_state(), before)  # the caller's generator is left alone
+    return load_file(out / "flow.safetensors")
 
 
 def last_step(out):
-    import torch
-
     return torch.load(unfinished(out) / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from manifoldflow.steps import DataChoice, resume_training, train_step
 from manifoldflow.training import Placement, TrainSettings
 from manifoldflow.training.batches import EpochBatches, ImageData
 from manifoldflow.training.checkpoint import read_checkpoint
+from manifoldflow.training.placement import is_first_process
 
 # 1,258 images: 12 steps an epoch, 24 in all.
 SETTINGS = TrainSettings(epochs=2, batch_size=100, checkpoint_every=5, precision="64-true", average=0.9)
@@ -32,9 +34,9 @@ def alone(tmp_path_factory):
     return load_file(out / "flow.safetensors")
 
 
-def start(*arguments):
+def start(*arguments, **variables):
     command = [sys.executable, "-m", "manifoldflow", "train", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -54,6 +56,32 @@ def test_two_processes_train_the_model_of_one(tmp_path, alone):
     assert_same(load_file(out / "flow.safetensors"), alone)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert sorted(path.name for path in out.glob("log*")) == ["log"]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.slow
+def test_two_machines_train_the_model_of_one(tmp_path, alone):
+    """The command started by hand on each machine: only the first one writes."""
+    out, port = tmp_path / "model", str(free_port())
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    options = ["--num-nodes", "2", "--accelerator", "cpu"]
+    processes = [start("--out", out, *ARGUMENTS, *options, NODE_RANK=str(rank), **address) for rank in range(2)]
+    for process in processes:
+        _, stderr = process.communicate(timeout=300)
+        assert process.returncode == 0, stderr
+    assert_same(load_file(out / "flow.safetensors"), alone)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(("variable", "nodes", "first"), [("0", 2, True), ("1", 2, False), ("1", 1, True)])
+def test_only_the_first_machine_writes(monkeypatch, variable, nodes, first):
+    monkeypatch.setenv("NODE_RANK", variable)
+    assert is_first_process(Placement(num_nodes=nodes)) == first
 
 
 def other_process(pid):

@@ -42,11 +42,13 @@ def train(description, images, validation, folder, settings=SETTINGS, resume=Fal
     torch.manual_seed(7)
     model = build_model(description)
     torch.manual_seed(len(folder.name))  # draws depend on the settings' seed alone
+    before = torch.get_rng_state()
     options = {"folder": folder, "resume": resume, "progress": False}
     if description.kind == "dcgan":
         outcome = train_gan(model, images, settings, **options)
     else:
         outcome = train_autoencoder(model, images, settings, validation=validation, **options)
+    assert torch.equal(torch.get_rng_state(), before)  # the caller's generator is left alone
     return model, outcome
 
 
