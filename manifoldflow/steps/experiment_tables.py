@@ -34,9 +34,10 @@ def experiment_tables(results: list[dict[str, Any]], priors: list[str], *, name:
     published = published_for(name)
     models, paths, series = [], [], []
     for number, prior in enumerate(priors):
-        title = results[0]["models"][number]["base"]
+        titles = [result["models"][number]["base"] for result in results]
+        title = titles[0]
         trained = [result["models"][number]["result"] for result in results]
-        samples = [_row(result, title, "samples", "") for result in results]
+        samples = [_row(result, base, "samples", "") for result, base in zip(results, titles)]
         models.append(
             {
                 "prior": prior,
@@ -49,8 +50,8 @@ def experiment_tables(results: list[dict[str, Any]], priors: list[str], *, name:
         )
         for profile in (p for p in results[0]["profiles"] if p["base"] == title):
             path = profile["path"]
-            every = [_row(result, title, path, "all") for result in results]
-            middle = [_row(result, title, path, "0.5") for result in results]
+            every = [_row(result, base, path, "all") for result, base in zip(results, titles)]
+            middle = [_row(result, base, path, "0.5") for result, base in zip(results, titles)]
             paths.append(
                 {
                     "prior": prior,
@@ -68,7 +69,10 @@ def experiment_tables(results: list[dict[str, Any]], priors: list[str], *, name:
                     **_published_columns(published.get((prior, profile["method"]))),
                 }
             )
-            same = [next(p for p in r["profiles"] if (p["base"], p["path"]) == (title, path)) for r in results]
+            same = [
+                next(p for p in result["profiles"] if (p["base"], p["path"]) == (base, path))
+                for result, base in zip(results, titles)
+            ]
             values = {key: [_spread(at) for at in zip(*(p[key] for p in same))] for key in _SERIES}
             series.append({"prior": prior, "base": title, "path": path, "times": profile["times"], **values})
     first = results[0]
