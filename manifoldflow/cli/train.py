@@ -36,6 +36,8 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images, at most.")] = 30,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a step, over all devices.")] = 32,
     learning_rate: Annotated[float, typer.Option(help="Peak of the cosine schedule.")] = 1e-3,
+    warmup: Annotated[int, typer.Option(min=0, help="Steps of the linear warm-up of the learning rate.")] = 50,
+    clip: Annotated[float, typer.Option(help="Gradient norm above which gradients are scaled down.")] = 50.0,
     patience: Annotated[int, typer.Option(min=1, help="Epochs without a better validation loss before stopping.")] = 8,
     max_minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
     checkpoint_every: Annotated[
@@ -75,6 +77,8 @@ def train(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        warmup=warmup,
+        clip=clip,
         patience=patience,
         max_seconds=None if max_minutes is None else 60 * max_minutes,
         checkpoint_every=checkpoint_every,

@@ -167,6 +167,14 @@ def _has_checkpoint(folder: Path) -> bool:
     return (folder / CHECKPOINTS / "last.ckpt").is_file()
 
 
+def _how_to_go_on(folder: Path, error: BaseException) -> str:
+    if not _has_checkpoint(folder):
+        return ""
+    if isinstance(error, FloatingPointError):  # with the same settings the same would happen
+        return f", in a new run; the last good checkpoint is kept: {folder / CHECKPOINTS / 'last.ckpt'}"
+    return "; continue from the last checkpoint with --resume"
+
+
 def _train(
     data: DataChoice,
     parts: tuple[ImageSet, ImageSet, ImageSet],
@@ -204,9 +212,9 @@ def _train(
                 placement=placement,
             )
         except (FloatingPointError, KeyboardInterrupt, OSError) as error:
-            hint = "; continue from the last checkpoint with --resume" if _has_checkpoint(folder) else ""
-            raise type(error)(f"{error}{hint}") from error
-        bpd = held_out_bits_per_dim(result.flow, test, seed=settings.seed, draws=_BPD_DRAWS)
+            raise type(error)(f"{error}{_how_to_go_on(folder, error)}") from error
+        bpd = held_out_bits_per_dim(result.flow.to(result.device), test, seed=settings.seed, draws=_BPD_DRAWS)
+        result.flow.cpu()
         record["result"] = {
             "test_bpd": float(bpd.mean()),
             "test_bpd_standard_error": float(bpd.std() / len(bpd) ** 0.5),

@@ -14,6 +14,7 @@ from .trainer import interruptible, quiet_lightning
 __all__ = ["Classifier", "train_classifier"]
 
 FEATURES = 32
+_IMAGES_A_CHUNK = 500
 
 
 class Classifier(nn.Module):
@@ -50,12 +51,13 @@ class Classifier(nn.Module):
 
 
 class _Module(L.LightningModule):
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: Classifier, levels: int) -> None:
         super().__init__()
-        self.classifier = classifier
+        self.classifier, self.levels = classifier, levels
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
-        return cross_entropy(self.classifier.scores(batch[0]), batch[1])
+        x = batch[0].float() / (self.levels - 1)  # not of all images at once, which would take four times their memory
+        return cross_entropy(self.classifier.scores(x), batch[1])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), lr=2e-3)
@@ -73,10 +75,12 @@ def train_classifier(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         classifier = Classifier(train.shape[0], len(classes))
-        x = train.images.float() / (train.levels - 1)
         generator = torch.Generator().manual_seed(seed)
         loader = DataLoader(
-            TensorDataset(x, labels), batch_size=min(batch_size, len(x)), shuffle=True, generator=generator
+            TensorDataset(train.images, labels),
+            batch_size=min(batch_size, len(train)),
+            shuffle=True,
+            generator=generator,
         )
         with quiet_lightning():
             trainer = L.Trainer(
@@ -89,9 +93,10 @@ def train_classifier(
                 default_root_dir=folder,
             )
             with interruptible(trainer, "training the feature classifier"):
-                trainer.fit(_Module(classifier), loader)
+                trainer.fit(_Module(classifier, train.levels), loader)
     classifier.eval()
     with torch.no_grad():
-        scores = classifier.scores(test.images.float() / (test.levels - 1))
+        parts = (part.float() / (test.levels - 1) for part in test.images.split(_IMAGES_A_CHUNK))
+        scores = torch.cat([classifier.scores(part) for part in parts])
     accuracy = (classes[scores.argmax(1)] == test.require_classes("the feature classifier")).double().mean()
     return classifier, float(accuracy)

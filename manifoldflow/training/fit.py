@@ -32,6 +32,7 @@ class FlowTraining:
         seconds: Wall time of the training loop; since resumption, if it was resumed.
         images_per_second: Training images over that time, validation included.
         stopped_by: "epochs", "early stopping" or "time limit".
+        device: Where this process trained; the flow is on the CPU.
     """
 
     flow: ManifoldFlow
@@ -41,6 +42,7 @@ class FlowTraining:
     seconds: float
     images_per_second: float
     stopped_by: str
+    device: torch.device
 
 
 def train_flow(
@@ -110,6 +112,7 @@ def train_flow(
         seconds=outcome.seconds,
         images_per_second=outcome.images_per_second,
         stopped_by=outcome.stopped_by,
+        device=outcome.device,
     )
 
 

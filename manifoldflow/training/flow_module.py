@@ -56,13 +56,16 @@ class FlowModule(TrainingModule):
 
 @torch.no_grad()
 def held_out_bits_per_dim(flow: ManifoldFlow, data: ImageSet, *, seed: int, draws: int = 1) -> Tensor:
-    """Bits per dimension of each image, shape (N,), averaged over `draws` of the dequantisation noise."""
-    dtype = next((p.dtype for p in flow.parameters()), torch.get_default_dtype())
-    total = torch.zeros(len(data), dtype=dtype)
+    """Bits per dimension of each image, shape (N,), averaged over `draws` of the dequantisation noise.
+
+    Computed on the flow's device; the result is on the CPU, as the noise, which so is the same for every device.
+    """
+    like = next(flow.parameters(), torch.empty(0))
+    total = torch.zeros(len(data), dtype=like.dtype)
     dim = data.images[0].numel()
     for draw in range(draws):
         for index, images in eval_loader(data.images, EVAL_BATCH):
             noise = hashed_uniform(index, dim, seed=seed, epoch=_VALIDATION_EPOCH - 1 - draw)
-            x = dequantise(images, data.levels, noise.view(images.shape)).to(dtype)
-            total[index] += bits_per_dim(flow.log_prob(x), dim, data.levels)
+            x = dequantise(images, data.levels, noise.view(images.shape)).to(like)
+            total[index] += bits_per_dim(flow.log_prob(x), dim, data.levels).cpu()
     return total / draws

@@ -33,6 +33,7 @@ class Outcome:
         seconds: Wall time of the loop; since resumption, if it was resumed.
         images_per_second: Training images over that time, validation included.
         stopped_by: "epochs", "early stopping" or "time limit".
+        device: Where this process trained.
     """
 
     epochs: int
@@ -41,6 +42,7 @@ class Outcome:
     seconds: float
     images_per_second: float
     stopped_by: str
+    device: torch.device
 
 
 def run_training(
@@ -123,6 +125,7 @@ def run_training(
         seconds=seconds,
         images_per_second=steps * data.batch_size / seconds,
         stopped_by=_stop_reason(early, timer),
+        device=trainer.strategy.root_device,
     )
 
 

@@ -14,6 +14,8 @@ from .settings import TrainSettings
 
 __all__ = ["TrainingModule"]
 
+_REMEDY = "try a smaller learning_rate or a longer warmup"
+
 
 class TrainingModule(L.LightningModule):
     """Base of the modules.
@@ -37,9 +39,18 @@ class TrainingModule(L.LightningModule):
         if self.trainer.world_size > 1:
             value = self.all_gather(value).mean()
         if not torch.isfinite(value):
-            raise FloatingPointError(
-                f"{what} became {float(value)} at step {step}; try a smaller learning_rate or a longer warmup"
-            )
+            raise FloatingPointError(f"{what} became {float(value)} at step {step}; {_REMEDY}")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the former checkpoint where a finite loss had a gradient that was not.
+
+        Raises:
+            FloatingPointError: Names the weights, the step and a remedy.
+        """
+        step = self.global_step // len(self.trainer.optimizers)  # each optimiser counts
+        for name, weights in checkpoint["state_dict"].items():
+            if not torch.isfinite(weights).all():
+                raise FloatingPointError(f"{name} became NaN or infinite in step {step}; {_REMEDY}")
 
     def adam(self, parameters: Iterable[nn.Parameter], **options: Any) -> dict[str, Any]:
         """Adam and its schedule, as `configure_optimizers` returns them."""

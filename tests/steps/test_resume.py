@@ -109,6 +109,28 @@ def test_failure_before_the_first_checkpoint_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_finite_loss_without_a_finite_gradient_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
+    """The seventh step spoils a weight; its checkpoint is not written."""
+    count, step = iter(range(1, 100)), torch.optim.Adam.step
+
+    def spoiling(self, closure=None):
+        loss = step(self, closure)
+        if next(count) == 7:
+            self.param_groups[0]["params"][0].data.fill_(float("nan"))
+        return loss
+
+    monkeypatch.setattr(torch.optim.Adam, "step", spoiling)
+    kept = unfinished(tmp_path / "model") / "checkpoints" / "last.ckpt"
+    with pytest.raises(
+        FloatingPointError, match=r"flow\S+ became NaN or infinite in step 7; try .* in a new run; .* is kept: "
+    ) as caught:
+        train(tmp_path / "model", replace(SETTINGS, checkpoint_every=1))
+    assert str(caught.value).endswith(str(kept))
+    content = checkpoint.read_checkpoint(kept)
+    assert content["global_step"] == 6
+    assert all(value.isfinite().all() for value in content["state_dict"].values())
+
+
 class Killed(BaseException):
     """Ends a run where a kill would: nothing of it is left but its files."""
 
