@@ -31,8 +31,9 @@ from ..files import new_folder, read_json, write_json, write_text
 from ..flows import BASES
 from ..training import train_classifier
 from .devices import chosen_device
-from .interpolate import StoredInterpolation, pair_source, read_interpolations
+from .interpolate import pair_source
 from .record import read_record, relative_to, versions
+from .stored import StoredInterpolation, read_interpolations
 from .tables import rows_to_csv, rows_to_markdown
 from .train import TrainedRun, seeded_samples
 

@@ -1,11 +1,9 @@
 """Interpolate between held-out images through a trained flow, by one or several methods."""
 
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -13,26 +11,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..data import ImageSet, dequantise, hashed_uniform, load_images, quantise
-from ..distributions import BaseDistribution
 from ..errors import DataError
 from ..evaluation import choose_pairs
-from ..files import MARKER, damaged, new_folder, read_npz
+from ..files import new_folder
+from ..flows import ManifoldFlow
 from ..interpolation import METHODS, interpolate, methods_for
+from ..jobs import JobPaths
 from ..training.export import weights_sha256
 from .devices import chosen_device
-from .optimised import optimised_points, typicality_energy
 from .pictures import save_animation, save_grid, save_sheet, save_strips
-from .record import read_record, recorded_model, relative_to, versions
+from .record import relative_to, versions
 from .train import DataChoice, TrainedRun, load_run
 
-__all__ = [
-    "DEMO_METHODS",
-    "Interpolation",
-    "StoredInterpolation",
-    "interpolate_step",
-    "pair_source",
-    "read_interpolations",
-]
+__all__ = ["DEMO_METHODS", "interpolate_step", "pair_source"]
 
 DEMO_METHODS: dict[str, tuple[str, ...]] = {
     "gaussian": ("linear", "norm-corrected", "slerp", "matched"),
@@ -41,29 +32,9 @@ DEMO_METHODS: dict[str, tuple[str, ...]] = {
 }
 """For each base the methods that are compared unless told otherwise: the published ones, and the law-preserving one."""
 
-_TITLES = {("vmf", "geodesic"): "slerp (geodesic)", ("dirichlet", "geodesic"): "Fisher-Rao geodesic"}
-
 _PAIRS_A_CHUNK = 100
 
-
-@dataclass(frozen=True)
-class Interpolation:
-    """The interpolants of one method.
-
-    Args:
-        base, method: Which.
-        title: The method's name in tables.
-        times: (m,).
-        points: On the base's manifold, (pairs, m, n), float32.
-        images: Decoded, (pairs, m, c, h, w), uint8.
-    """
-
-    base: str
-    method: str
-    title: str
-    times: Tensor
-    points: Tensor
-    images: Tensor
+_Join = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def _methods(run: TrainedRun, wanted: list[str] | None) -> list[str]:
@@ -133,7 +104,7 @@ def interpolate_step(
     Args:
         model: A folder that `train_step` wrote.
         out: New folder.
-        methods: Names that suit the model's base, or "optimised" (see `optimised_points`); None for
+        methods: Names that suit the model's base, or "optimised" (see `jobs.JobPaths`); None for
             `DEMO_METHODS[base]`.
         pairs: How many pairs of different classes, from the model's test images.
         steps: Times, both ends included.
@@ -164,7 +135,7 @@ def interpolate_step(
         data = DataChoice(data).resolved().source
     images = pair_source(run, data)
     index = choose_pairs(images, pairs, seed=seed)
-    base = deepcopy(run.flow.base)  # paths are computed on the CPU, so that they are the same for every device
+    joins = {name: _joining(run.flow, name, steps, seed) for name in names}
     run.flow.to(place)
     start, end = (_encode(run, images, column, seed) for column in index.unbind(1))
     times = torch.linspace(0, 1, steps, dtype=start.dtype)
@@ -186,8 +157,8 @@ def interpolate_step(
         "versions": versions(),
     }
     with new_folder(out, "interpolate", record) as folder:
-        for name in names:
-            points, decoded = _paths(run, base, start, end, name, steps, seed, progress=progress)
+        for name, join in joins.items():
+            points, decoded = _paths(run, join, start, end, steps, title=name, progress=progress)
             np.savez(folder / f"{name}.npz", points=points.numpy(), images=decoded.numpy(), times=times.numpy())
             save_strips(folder / f"{name}.png", decoded, run.levels)
             if animate:
@@ -211,92 +182,28 @@ def interpolate_step(
     return {"command": "interpolate", **record}
 
 
-@dataclass(frozen=True)
-class StoredInterpolation:
-    """The interpolants of one method on disk, read when they are wanted: those of many pairs fill the memory.
+def _joining(flow: ManifoldFlow, method: str, steps: int, seed: int) -> _Join:
+    """What gives the points (b, m, n) of rows (b,) between their ends (b, n).
 
-    Args:
-        base, method, title: As `Interpolation`.
-        path: The .npz file.
-        pairs, steps: What it should hold.
+    Made while the flow is on the CPU, where all paths but optimised ones are computed: so they are the same for every
+    device.
     """
-
-    base: str
-    method: str
-    title: str
-    path: Path
-    pairs: int
-    steps: int
-
-    def load(self) -> Interpolation:
-        """Read the file.
-
-        Raises:
-            DataError: It is missing, damaged or of other pairs.
-        """
-        with damaged(self.path):
-            content = read_npz(self.path)
-            arrays = {key: torch.from_numpy(content[key]) for key in ("times", "points", "images")}
-        shape = (self.pairs, self.steps)
-        if arrays["points"].shape[:2] != shape or arrays["images"].shape[:2] != shape:
-            raise DataError(
-                f"{self.path}: expected {self.pairs} pairs at {self.steps} times; run 'manifoldflow interpolate' again"
-            )
-        if arrays["times"].shape != shape[1:]:
-            raise DataError(f"{self.path}: expected {self.steps} times, got {tuple(arrays['times'].shape)}")
-        return Interpolation(self.base, self.method, self.title, **arrays)
+    if method == "optimised":
+        paths = JobPaths(flow, method=method, steps=steps, seed=seed)
+        return lambda rows, start, end: paths(rows, start, end)["points"]
+    base, generator = deepcopy(flow.base), torch.Generator().manual_seed(seed)
+    return lambda rows, start, end: interpolate(start, end, method=method, base=base, steps=steps, generator=generator)
 
 
 def _paths(
-    run: TrainedRun,
-    base: BaseDistribution,
-    start: Tensor,
-    end: Tensor,
-    method: str,
-    steps: int,
-    seed: int,
-    *,
-    progress: bool,
+    run: TrainedRun, join: _Join, start: Tensor, end: Tensor, steps: int, *, title: str, progress: bool
 ) -> tuple[Tensor, Tensor]:
     """Points (pairs, steps, n) and images of one method; beside them only a chunk's work is in memory."""
-    generator = torch.Generator().manual_seed(seed)
     points = start.new_empty(len(start), steps, start.shape[-1])
     images = torch.empty(len(start), steps, *run.description.shape, dtype=torch.uint8)
-    chunks = list(zip(*(x.split(_PAIRS_A_CHUNK) for x in (start, end, points, images))))
-    path = partial(interpolate, method=method, base=base, steps=steps, generator=generator)
-    if method == "optimised":
-        energy = typicality_energy(base, seed=seed)
-        path = partial(optimised_points, energy, base, steps=steps, generator=generator)
-    for a, b, point, image in tqdm(chunks, desc=method, disable=None if progress else True, leave=False):
-        point.copy_(path(a, b))
+    rows = torch.arange(len(start))
+    chunks = list(zip(*(x.split(_PAIRS_A_CHUNK) for x in (rows, start, end, points, images))))
+    for row, a, b, point, image in tqdm(chunks, desc=title, disable=not progress, leave=False):
+        point.copy_(join(row, a, b))
         image.copy_(quantise(run.flow.decode(point.to(run.device)), run.levels))
     return points, images
-
-
-def read_interpolations(folder: Path) -> tuple[TrainedRun, dict[str, Any], list[StoredInterpolation]]:
-    """The run, the record and the interpolants that `interpolate_step` wrote.
-
-    Raises:
-        DataError: Not such a folder, or a file of it is missing or damaged.
-    """
-    folder = Path(folder)
-    record = read_record(folder, "interpolate")
-    with damaged(folder / MARKER):
-        settings, base = record["settings"], record["base"]
-        run = load_run(recorded_model(folder, record))
-        names = list(settings["methods"])
-        pairs, steps = len(record["pair_index"]), int(settings["steps"])
-        if base != run.description.base or pairs != len(record["pair_labels"]) or not names:
-            raise ValueError("base, pairs or methods do not agree with the model")
-        if any(type(i) is not int or i < 0 for pair in record["pair_index"] for i in pair):
-            raise ValueError("pair_index holds something else than indices")
-    stored = []
-    for name in names:
-        if not METHODS.get(name):
-            raise DataError(f"{folder / MARKER}: unknown method {name!r:.100}")
-        title = _TITLES.get((base, name), name)
-        path = folder / f"{name}.npz"
-        if not is_zipfile(path):  # the directory of a zip file stands at its end, so a truncated one has none
-            raise DataError(f"{path}: missing or damaged; run 'manifoldflow interpolate' again")
-        stored.append(StoredInterpolation(base, name, title, path, pairs, steps))
-    return run, record, stored

@@ -3,28 +3,29 @@
 import pytest
 import torch
 
-from manifoldflow.flows import make_base
-from manifoldflow.interpolation import Matched, Status, optimised
+from manifoldflow.flows import FlowDescription, build_flow
+from manifoldflow.jobs import JobPaths
+from manifoldflow.jobs.optimised import OPTIMISED, RealismCurves
 from manifoldflow.realism import typicality
 from manifoldflow.steps import interpolate_step
-from manifoldflow.steps.interpolate import read_interpolations
-from manifoldflow.steps.optimised import optimised_points, typicality_energy
+from manifoldflow.steps.stored import read_interpolations
 
 
 @pytest.mark.parametrize("name", ["gaussian", "vmf", "dirichlet"])
 def test_paths_stay_typical_and_cost_less_than_matched_ones(name):
-    torch.manual_seed(0)
-    _, base, _ = make_base(name, 12, None)
-    start, end = base.sample((2, 4))
-    energy = typicality_energy(base, seed=0)
+    flow = build_flow(FlowDescription((1, 4, 4), base=name, levels=1, steps=1, hidden=4))
+    start, end = flow.base.sample((2, 4))
     before = torch.random.get_rng_state()
-    points = optimised_points(energy, base, start, end, steps=7, generator=torch.Generator().manual_seed(1))
+    points, matched = (
+        JobPaths(flow, method=method, steps=7, seed=1)(torch.arange(4), start, end)["points"]
+        for method in ("optimised", "matched")
+    )
     assert torch.equal(torch.random.get_rng_state(), before)
     assert points.shape == (4, 7, start.shape[-1])
     torch.testing.assert_close(points[:, [0, -1]], torch.stack([start, end], 1))
-    assert bool(base.manifold.belongs(points, atol=1e-5).all())
-    matched = Matched(base, start, end, generator=torch.Generator().manual_seed(1))(torch.linspace(0, 1, 7))
-    assert typicality(base, points)[:, 1:-1].mean() > typicality(base, matched)[:, 1:-1].mean()
+    assert bool(flow.manifold.belongs(points, atol=1e-5).all())
+    assert typicality(flow.base, points)[:, 1:-1].mean() > typicality(flow.base, matched)[:, 1:-1].mean()
+    energy = RealismCurves(flow, flow.base, **OPTIMISED).energy
     assert (energy.length(points) < energy.length(matched)).all()
 
 
@@ -35,18 +36,3 @@ def test_a_trained_flow_takes_the_method(demo, tmp_path):
     found = stored.load()
     assert found.images.shape == (3, 5, 1, 8, 8)
     assert found.points.isfinite().all()
-
-
-def test_an_interrupt_is_passed_on(monkeypatch):
-    """The solver keeps what is done; a command that writes whole files must not go on with it."""
-    _, base, _ = make_base("gaussian", 4, None)
-    energy = typicality_energy(base, seed=0)
-
-    def interrupted(*arguments: object, **options: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(optimised.SobolevDescent, "minimise", interrupted)
-    start, end = base.sample((2, 2))
-    assert (optimised.optimise(energy, start, end).solution.status == Status.INTERRUPTED).all()
-    with pytest.raises(KeyboardInterrupt, match="nothing was written"):
-        optimised_points(energy, base, start, end, steps=3, generator=None)
