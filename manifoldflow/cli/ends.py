@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from .app import app
-from .options import Json, Output, Quiet, Seed
+from .options import Device, Json, Output, Quiet, Seed
 
 __all__ = ["ends"]
 
@@ -22,6 +22,7 @@ def ends(
     from_base: Annotated[
         bool, typer.Option("--from-base", help="Draw the end points from the model's base instead of encoding images.")
     ] = False,
+    device: Device = "auto",
     seed: Seed = 0,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -31,6 +32,6 @@ def ends(
 
     output = Output(quiet, as_json)
 
-    ends_step(model, out, pairs=pairs, seed=seed, data=data, from_base=from_base)
+    ends_step(model, out, pairs=pairs, seed=seed, data=data, from_base=from_base, device=device)
     output.say(f"{pairs} pairs of end points: {out}")
     output.result({"command": "ends", "pairs": pairs, "out": str(out)})

@@ -18,7 +18,7 @@ Out = Annotated[
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of every random choice.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars and no messages.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output, and nothing else.")]
-Device = Annotated[str, typer.Option(help="Where images are decoded: auto (a GPU if there is one), cpu, cuda ...")]
+Device = Annotated[str, typer.Option(help="Where the model runs: auto (a GPU if there is one), cpu, cuda ...")]
 Data = Annotated[
     str,
     typer.Option(

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..data import ImageSet, dequantise, hashed_uniform
 from ..errors import DataError
 from ..jobs import write_ends
+from .devices import chosen_device
 from .interpolate import pair_source
 from .train import DataChoice, TrainedRun, load_run
 
@@ -20,7 +21,14 @@ _ROWS_AT_ONCE = 250
 
 @torch.no_grad()
 def ends_step(
-    model: Path, out: Path, *, pairs: int, seed: int = 0, data: str | None = None, from_base: bool = False
+    model: Path,
+    out: Path,
+    *,
+    pairs: int,
+    seed: int = 0,
+    data: str | None = None,
+    from_base: bool = False,
+    device: str = "auto",
 ) -> None:
     """Write `start` and `end`, (pairs, n) on the base's manifold in the flow's dtype, to the .npz file `out`.
 
@@ -34,9 +42,10 @@ def ends_step(
         seed: Decides the pairs and the noise of their dequantisation, or the draws.
         data: Take the images from other data of the same shape and levels than the model's test images.
         from_base: Draw independent end points from the base instead.
+        device: Where images are encoded; "auto" is a GPU if there is one.
 
     Raises:
-        DataError: Not a model, fewer than 1 pair, images of one class only, or `out` exists.
+        DataError: Not a model, fewer than 1 pair, images of one class only, no such device, or `out` exists.
     """
     out = Path(out)
     if pairs < 1:
@@ -45,6 +54,7 @@ def ends_step(
         raise DataError(f"--out: expected a new file that ends in .npz, got {out}; choose another name")
     if from_base and data is not None:
         raise DataError("data: draws from the base need none; leave out --data or --from-base")
+    place = chosen_device(device)
     run = load_run(model)
     shape, dtype = (pairs, *run.flow.base.event_shape), str(next(run.flow.parameters()).dtype).removeprefix("torch.")
     if from_base:
@@ -52,6 +62,7 @@ def ends_step(
         return
     images = pair_source(run, None if data is None else DataChoice(data).resolved().source)
     index = _draw_pairs(images, pairs, seed)
+    run.flow.to(place)
     start, end = (_encoded(run, images, column, seed) for column in index.unbind(1))
     write_ends(out, shape, start, end, dtype=dtype, others={"pair_index": index.numpy()})
 
@@ -74,7 +85,7 @@ def _encoded(run: TrainedRun, images: ImageSet, index: Tensor, seed: int) -> Ite
     """Points of the images at `index`, dequantised as `interpolate_step` does."""
     for i in index.split(_ROWS_AT_ONCE):
         noise = hashed_uniform(i, run.description.dim, seed=seed, epoch=0).view(-1, *images.shape)
-        yield run.flow.encode(dequantise(images.images[i], run.levels, noise)).numpy()
+        yield run.flow.encode(dequantise(images.images[i], run.levels, noise).to(run.device)).cpu().numpy()
 
 
 def _draws(run: TrainedRun, count: int, seed: int, which: int) -> Iterator[np.ndarray]:

@@ -65,6 +65,12 @@ class ExperimentSettings:
         if self.seeds < 1:
             raise ValueError(f"seeds: expected at least 1, got {self.seeds}")
 
+    def glow(self, prior: str) -> dict[str, Any]:
+        """The architecture and base of one prior, as `FlowDescription` and `train_step` take them."""
+        base, parameter = PRIORS[prior]
+        names = ("levels", "steps", "hidden", "preprocess")
+        return {"base": base, "base_parameter": parameter, **{name: getattr(self, name) for name in names}}
+
     def fixed(self) -> dict[str, Any]:
         """What may not change once an experiment has begun; priors and seeds may be added."""
         fields = {**asdict(self), "training": {**self.training.to_json(), "seed": None}}
@@ -143,38 +149,17 @@ def _train_one(
     out: Path, settings: ExperimentSettings, name: str, seed: int, *, placement: Placement, progress: bool
 ) -> None:
     folder = out / "models" / f"{name}-seed{seed}"
-    base, parameter = PRIORS[name]
-    training = replace(settings.training, seed=seed)
+    training, glow = replace(settings.training, seed=seed), settings.glow(name)
     if folder.is_dir():
         run = load_run(folder)
-        expected = FlowDescription(
-            run.description.shape,
-            base=base,
-            base_parameter=parameter,
-            levels=settings.levels,
-            steps=settings.steps,
-            hidden=settings.hidden,
-            preprocess=settings.preprocess,
-        )
+        expected = FlowDescription(run.description.shape, **glow)
         recorded = TrainSettings(**run.record["settings"]["training"])
         if (run.data, run.description, recorded) != (settings.data, expected, training):
             raise DataError(f"{folder}: a model with other settings; remove it, or give another --out")
     elif (unfinished(folder) / CHECKPOINTS / "last.ckpt").is_file():
         resume_training(folder, progress=progress, placement=placement)
     else:
-        train_step(
-            settings.data,
-            folder,
-            base=base,
-            base_parameter=parameter,
-            levels=settings.levels,
-            steps=settings.steps,
-            hidden=settings.hidden,
-            preprocess=settings.preprocess,
-            settings=training,
-            progress=progress,
-            placement=placement,
-        )
+        train_step(settings.data, folder, **glow, settings=training, progress=progress, placement=placement)
 
 
 def _interpolate_one(
