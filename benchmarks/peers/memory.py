@@ -1,13 +1,12 @@
 """Peak memory of one call: `python -m benchmarks.peers.memory ROOM CASE LABEL` prints MiB.
 
 A process of its own builds the inputs, hands freed memory back, resets its high-water mark, runs the call once, and
-prints by how much ru_maxrss exceeds what it held before: results and every temporary array, whoever allocated them. On
-a CUDA device it is torch's own peak of allocated memory. Figures within a few MiB are the code that a first call loads.
+prints by how much that mark then exceeds what it held before: results and every temporary array, whoever allocated
+them. On a CUDA device it is torch's own peak of allocated memory. Figures within a few MiB are the code that a first call loads.
 """
 
 import ctypes
 import gc
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,10 +37,16 @@ def peak(call: Callable[[], object], device: str = "cpu") -> float:
         raise NotImplementedError("the high-water mark can be reset on Linux only")
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    held = _high_water()
     result = call()
     del result
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held) / 1024
+    return _high_water() - held
+
+
+def _high_water() -> float:
+    """VmHWM in MiB; ru_maxrss would not do, as a process inherits that of the one which started it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def fresh(case: Case, label: str, setting: Setting) -> float | str:

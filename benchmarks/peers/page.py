@@ -22,7 +22,7 @@ A gap names its reason.
 """
 CLOCKS = {True: "of processor time", False: "of wall time with the device synchronised"}
 MEMORY = {
-    True: "what one call adds at its highest to the resident memory of a process of its own (ru_maxrss, counted from "
+    True: "what one call adds at its highest to the resident memory of a process of its own (VmHWM, counted from "
     "what it held with its inputs in place)",
     False: "torch's peak of allocated device memory during one call, beyond its inputs",
 }
