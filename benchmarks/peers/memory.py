@@ -2,7 +2,8 @@
 
 A process of its own builds the inputs, hands freed memory back, resets its high-water mark, runs the call once, and
 prints by how much that mark then exceeds what it held before: results and every temporary array, whoever allocated
-them. On a CUDA device it is torch's own peak of allocated memory. Figures within a few MiB are the code that a first call loads.
+them. On a CUDA device it is torch's own peak of allocated memory. Figures within a few MiB are the code that a first
+call loads.
 """
 
 import ctypes
