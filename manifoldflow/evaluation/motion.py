@@ -10,6 +10,7 @@ from .distances import FeatureSpace
 __all__ = ["Motion", "path_motion"]
 
 _IMAGES_A_CHUNK = 500
+_REFERENCE_A_CHUNK = 10_000
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,19 @@ class Motion:
     nearest_training_features: Tensor
 
 
-def nearest_distance(points: Tensor, reference: Tensor, device: torch.device | str = "cpu") -> Tensor:
-    """Distance of each of `points` (N, n) to the nearest of `reference` (R, n), shape (N,), computed on `device`."""
-    reference = reference.to(device)
-    parts = [torch.cdist(part.to(device), reference).amin(1).cpu() for part in points.split(_IMAGES_A_CHUNK)]
-    return torch.cat(parts)
+def nearest_distance(
+    points: Tensor, reference: Tensor, device: torch.device | str = "cpu", *, scale: float = 1.0
+) -> Tensor:
+    """Distance of each of `points` (N, n) to the nearest of `reference` / scale (R, n), shape (N,).
+
+    Computed on `device` as float32, block by block: the reference may be all training images as uint8.
+    """
+    nearest = torch.full((len(points),), torch.inf)
+    for block in reference.split(_REFERENCE_A_CHUNK):
+        block = block.to(device).float() / scale
+        for part, best in zip(points.split(_IMAGES_A_CHUNK), nearest.split(_IMAGES_A_CHUNK)):
+            torch.minimum(best, torch.cdist(part.to(device), block).amin(1).cpu(), out=best)
+    return nearest
 
 
 def path_motion(
@@ -55,14 +64,14 @@ def path_motion(
         pairs_a_chunk: How many paths are in memory as float32 at once.
     """
     scale, step = space.levels - 1, times.diff()
-    reference = training.to(space.device).flatten(1).float() / scale
+    reference = training.flatten(1)
     pixel, near, nearest = [], [], []
     for part in images.split(pairs_a_chunk):
         x = part.flatten(2).float() / scale
         pixel.append(x.diff(dim=1).norm(dim=-1))
         ends = torch.stack([(x - x[:, :1]).norm(dim=-1), (x - x[:, -1:]).norm(dim=-1)])
         near.append(ends.amin(0))
-        nearest.append(nearest_distance(x.flatten(0, 1), reference, space.device).view(x.shape[:2]))
+        nearest.append(nearest_distance(x.flatten(0, 1), reference, space.device, scale=scale).view(x.shape[:2]))
     moved = torch.cat(pixel)
     felt = features.diff(dim=1).norm(dim=-1)
     return Motion(

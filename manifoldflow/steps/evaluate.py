@@ -216,7 +216,7 @@ def _table_text(extractor: Extractor) -> str:
 def _nearest(images: Tensor, train: ImageSet, device: torch.device) -> float:
     """Mean distance in pixels of real images to their nearest training image: what interpolants compare with."""
     scale = train.levels - 1
-    return float(nearest_distance(images.flatten(1) / scale, train.images.flatten(1) / scale, device).mean())
+    return float(nearest_distance(images.flatten(1) / scale, train.images.flatten(1), device, scale=scale).mean())
 
 
 def _names(runs: list[TrainedRun]) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 import torch
 
 from manifoldflow.data import ImageSet
-from manifoldflow.evaluation import Extractor, FeatureSpace, path_motion
+from manifoldflow.evaluation import Extractor, FeatureSpace, motion, path_motion
 
 TIMES = torch.tensor([0.0, 0.25, 0.5, 1.0])
 
@@ -37,3 +37,11 @@ def test_means_over_pairs_and_a_path_that_stays():
     torch.testing.assert_close(motion.pixel_length, torch.tensor([2.0, 0.0]))
     torch.testing.assert_close(motion.pixel_speed, torch.tensor([0.0, 4.0, 0.0]))  # 2 in a quarter, half of the pairs
     assert torch.equal(motion.nearer_end, torch.zeros(4))
+
+
+def test_the_nearest_is_found_across_blocks(monkeypatch):
+    monkeypatch.setattr(motion, "_REFERENCE_A_CHUNK", 7)
+    monkeypatch.setattr(motion, "_IMAGES_A_CHUNK", 5)
+    points, reference = torch.rand(23, 6), torch.randint(256, (40, 6), dtype=torch.uint8)
+    expected = torch.cdist(points, reference.float() / 255).amin(1)
+    torch.testing.assert_close(motion.nearest_distance(points, reference, scale=255), expected)
