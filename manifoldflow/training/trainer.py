@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 import lightning as L
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from ..errors import DataError
 from .placement import Placement
@@ -20,13 +21,16 @@ def new_trainer(placement: Placement, **options: Any) -> L.Trainer:
     """Lightning's Trainer at a placement; call it, as what uses it, inside `quiet_lightning`.
 
     Raises:
-        DataError: Devices or a strategy that Lightning does not have here.
+        DataError: An accelerator, devices or a strategy that Lightning does not have here.
     """
     try:
         return L.Trainer(**{**asdict(placement), **options})
-    except (ValueError, RuntimeError, TypeError) as error:  # Lightning's misconfigurations
+    except (MisconfigurationException, ValueError, RuntimeError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise DataError(f"devices, strategy: Lightning cannot run on {placement}: {reason:.300}") from error
+        raise DataError(
+            f"accelerator, devices, strategy: Lightning cannot run on {placement}: {reason:.300}; "
+            "leave them out to run in one process on what there is"
+        ) from error
 
 
 @contextmanager

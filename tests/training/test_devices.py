@@ -150,9 +150,14 @@ def test_bad_placements_are_refused(wrong):
         Placement(**wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"accelerator": "abacus"}, {"strategy": "guess"}])
+NO_GPU = pytest.mark.skipif(torch.accelerator.is_available(), reason="a GPU is there")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"accelerator": "abacus"}, pytest.param({"accelerator": "gpu"}, marks=NO_GPU), {"strategy": "guess"}]
+)
 def test_what_lightning_does_not_have_is_refused_and_leaves_nothing(tmp_path, wrong):
-    with pytest.raises(DataError, match="devices, strategy: Lightning cannot run on Placement"):
+    with pytest.raises(DataError, match="accelerator, devices, strategy: Lightning cannot run on Placement"):
         train_step(
             DataChoice("digits"),
             tmp_path / "model",
