@@ -29,7 +29,8 @@ def read_record(folder: Path, command: str) -> dict[str, Any]:
     """
     path = Path(folder) / MARKER
     if not path.is_file():
-        raise DataError(f"{folder}: expected a folder written by 'manifoldflow {command}', but it has no {MARKER}")
+        why = f"but it has no {MARKER}" if path.parent.is_dir() else "but there is no such folder"
+        raise DataError(f"{folder}: expected a folder written by 'manifoldflow {command}', {why}")
     record = read_json(path)
     if not isinstance(record, dict) or record.get("command") != command:
         found = record.get("command") if isinstance(record, dict) else None

@@ -55,6 +55,7 @@ def test_a_recorded_path_that_leads_out_of_the_tree_is_refused(tree, tmp_path):
     shutil.copytree(tree / "models" / "gaussian", elsewhere)
     for target, message in (
         (tmp_path, "expected a folder written by 'manifoldflow train', but it has no manifoldflow.json"),
+        (tmp_path / "gone", "expected a folder written by 'manifoldflow train', but there is no such folder"),
         (tree / "evaluation", "expected a folder written by 'manifoldflow train', it is one of 'evaluate'"),
         (elsewhere, r"interpolations/vmf: was made with another model than .*elsewhere now is; interpolate again"),
     ):
