@@ -22,7 +22,7 @@ def demo(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Train three flows with different bases, interpolate six ways, evaluate, write report.html."""
+    """Train three flows with different bases, interpolate nine ways, evaluate, write report.html."""
     from dataclasses import replace
 
     from ..steps import DemoSize, run_demo

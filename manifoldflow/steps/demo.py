@@ -1,4 +1,4 @@
-"""The main job in one go: three flows, six paths, one evaluation, one report."""
+"""The main job in one go: three flows, nine ways between images, one evaluation, one report."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
