@@ -38,7 +38,9 @@ def findings(result: dict[str, Any]) -> list[str]:
     near = [r for r in off if abs(r["z_score"]) < _FAR]
     if near:
         statements.append(
-            f"Halfway, these stay within {_FAR}: " + "; ".join(f"{_name(r)} ({r['z_score']:+z.1f})" for r in near) + "."
+            f"Halfway, these stay within {_FAR} standard deviations of the base's typical log-density: "
+            + "; ".join(f"{_name(r)} ({r['z_score']:+z.1f})" for r in near)
+            + "."
         )
     floor = next(r for r in result["rows"] if r["base"] == "real images")["frechet"]
     every = sorted((r for r in result["rows"] if r["time"] == "all"), key=lambda r: r["frechet"])
