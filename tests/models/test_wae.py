@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits
 
 from manifoldflow.models import WAE, maximum_mean_discrepancy
 from manifoldflow.realism import semicircle
-from manifoldflow.training.autoencoder import train_autoencoder
+from manifoldflow.training import TrainSettings, train_autoencoder
 
 
 def test_discrepancy_is_unbiased_for_equal_laws_and_sees_others():
@@ -34,7 +34,7 @@ def test_discrepancy_is_its_definition():
 
 
 @pytest.mark.parametrize("prior", [None, semicircle(6)])
-def test_training_reconstructs_and_matches_the_prior(prior):
+def test_training_reconstructs_and_matches_the_prior(prior, tmp_path):
     torch.manual_seed(0)
     images = torch.tensor(load_digits().images[:512], dtype=torch.float32)[:, None] / 16
     model = WAE((1, 8, 8), 6, prior=prior, channels=8, penalty=5.0)
@@ -47,7 +47,9 @@ def test_training_reconstructs_and_matches_the_prior(prior):
             return error, maximum_mean_discrepancy(z, model.prior.sample((512,))).item()
 
     before = state()
-    train_autoencoder(model, images, epochs=8, batch_size=32, progress=False, accelerator="cpu")
+    train_autoencoder(
+        model, images, TrainSettings(epochs=16, learning_rate=2e-3, warmup=0), folder=tmp_path, progress=False
+    )
     after = state()
     assert after[0] < 0.5 * before[0]
     assert after[1] < 0.5 * before[1]
