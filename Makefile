@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO_OUT ?= runs/demo
 DEVICE ?= cpu
 
-.PHONY: bench demo docs test test-all test-browser lint format types imports wheel clean
+.PHONY: bench coverage demo docs test test-all test-browser lint format types imports wheel clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -36,6 +36,9 @@ test: lint types imports  ## Everything that CI checks
 
 test-all: lint types imports  ## Also the long statistical and training tests
 	$(BIN)/python -m pytest -m "not browser"
+
+coverage: $(VENV)/.dev  ## Lines and branches that the tests reach, file by file
+	$(BIN)/python -m pytest --cov=manifoldflow --cov-branch --cov-report=term
 
 test-browser: $(VENV)/.dev  ## The report page in the system's Chromium (Debian: apt-get install chromium)
 	$(PIP) install --quiet -c constraints.txt -e ".[browser]"
