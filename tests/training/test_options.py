@@ -113,6 +113,7 @@ def test_compilation_is_asked_for_once_and_changes_nothing_else(digits, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's compiler looks at every attribute
 def test_compiled_training_is_that_of_eager_mode(digits, tmp_path):
     plain, compiled = run(digits, tmp_path / "a", epochs=1), run(digits, tmp_path / "b", epochs=1, compile=True)
     assert compiled.validation_bpd == pytest.approx(plain.validation_bpd, abs=1e-3)
