@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import ImageSet, dequantise, hashed_uniform
+from ..data import ImageSet
 from ..errors import DataError
 from ..jobs import write_ends
 from .devices import chosen_device
-from .interpolate import pair_source
+from .interpolate import encoded, pair_source
 from .train import DataChoice, TrainedRun, load_run
 
 __all__ = ["ends_step"]
@@ -63,7 +63,10 @@ def ends_step(
     images = pair_source(run, None if data is None else DataChoice(data).resolved().source)
     index = _draw_pairs(images, pairs, seed)
     run.flow.to(place)
-    start, end = (_encoded(run, images, column, seed) for column in index.unbind(1))
+    start, end = (
+        (points.numpy() for points in encoded(run, images, column, seed, chunk=_ROWS_AT_ONCE))
+        for column in index.unbind(1)
+    )
     write_ends(out, shape, start, end, dtype=dtype, others={"pair_index": index.numpy()})
 
 
@@ -79,13 +82,6 @@ def _draw_pairs(images: ImageSet, count: int, seed: int) -> Tensor:
         pairs = torch.stack([order, order.roll(-1)], dim=1)
         rounds.append(pairs if labels is None else pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]])
     return torch.cat(rounds)[:count]
-
-
-def _encoded(run: TrainedRun, images: ImageSet, index: Tensor, seed: int) -> Iterator[np.ndarray]:
-    """Points of the images at `index`, dequantised as `interpolate_step` does."""
-    for i in index.split(_ROWS_AT_ONCE):
-        noise = hashed_uniform(i, run.description.dim, seed=seed, epoch=0).view(-1, *images.shape)
-        yield run.flow.encode(dequantise(images.images[i], run.levels, noise).to(run.device)).cpu().numpy()
 
 
 def _draws(run: TrainedRun, count: int, seed: int, which: int) -> Iterator[np.ndarray]:

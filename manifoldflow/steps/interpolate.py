@@ -1,6 +1,6 @@
 """Interpolate between held-out images through a trained flow, by one or several methods."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from .pictures import save_animation, save_grid, save_sheet, save_strips
 from .record import relative_to, versions
 from .train import DataChoice, TrainedRun, load_run
 
-__all__ = ["DEMO_METHODS", "interpolate_step", "pair_source"]
+__all__ = ["DEMO_METHODS", "encoded", "interpolate_step", "pair_source"]
 
 DEMO_METHODS: dict[str, tuple[str, ...]] = {
     "gaussian": ("linear", "norm-corrected", "slerp", "matched"),
@@ -50,18 +50,16 @@ def _methods(run: TrainedRun, wanted: list[str] | None) -> list[str]:
     return names
 
 
-def _encode(run: TrainedRun, data: ImageSet, index: Tensor, seed: int) -> Tensor:
-    """Points of the images at `index`, dequantised as in training.
+def encoded(run: TrainedRun, data: ImageSet, index: Tensor, seed: int, *, chunk: int = 500) -> Iterator[Tensor]:
+    """Points of the images at `index`, `chunk` at a time, on the CPU; dequantised as in training.
 
     Without the noise, in the middle of their cells, they would be denser than anything that the flow
     was trained on.
     """
-    parts = []
-    for i in index.split(500):
+    for i in index.split(chunk):
         noise = hashed_uniform(i, run.description.dim, seed=seed, epoch=0)
         x = dequantise(data.images[i], run.levels, noise.view(-1, *data.shape))
-        parts.append(run.flow.encode(x.to(run.device)).cpu())
-    return torch.cat(parts)
+        yield run.flow.encode(x.to(run.device)).cpu()
 
 
 def pair_source(run: TrainedRun, data: str | None) -> ImageSet:
@@ -137,7 +135,7 @@ def interpolate_step(
     index = choose_pairs(images, pairs, seed=seed)
     joins = {name: _joining(run.flow, name, steps, seed) for name in names}
     run.flow.to(place)
-    start, end = (_encode(run, images, column, seed) for column in index.unbind(1))
+    start, end = (torch.cat(list(encoded(run, images, column, seed))) for column in index.unbind(1))
     times = torch.linspace(0, 1, steps, dtype=start.dtype)
     assert images.labels is not None
     record: dict[str, Any] = {
