@@ -7,7 +7,7 @@ from pathlib import Path
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_the_page_runs(capsys):
+def test_the_page_runs():
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / "interpolation.md").read_text(), flags=re.DOTALL)
     assert len(blocks) == 2
     names: dict[str, object] = {}

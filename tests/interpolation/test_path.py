@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from manifoldflow.distributions import Dirichlet, Gaussian, VonMisesFisher
@@ -146,8 +146,7 @@ def test_events_of_any_shape_are_one_vector(method, shape, event_dim, seed):
     event_dim = min(event_dim, len(shape))
     rng = torch.Generator().manual_seed(seed)
     start, end = (torch.randn(shape, generator=rng, dtype=torch.float64) for _ in range(2))
-    if start[(0,) * (len(shape) - event_dim)].numel() < 3:
-        return
+    assume(start[(0,) * (len(shape) - event_dim)].numel() >= 3)
     found = interpolate(start, end, method=method, event_dim=event_dim, steps=4, **_seeded(method, seed))
     axis = len(shape) - event_dim
     flat = interpolate(start.flatten(axis), end.flatten(axis), method=method, steps=4, **_seeded(method, seed))

@@ -25,7 +25,7 @@ def test_mirrored_flips_the_share_asked_for():
     flipped = mirrored(z, share=0.3)
     torch.testing.assert_close(flipped.abs(), z.abs())
     assert ((flipped != z).sum(-1) == 6).all()
-    with pytest.raises(ValueError, match="share"):
+    with pytest.raises(ValueError, match="share: expected"):
         mirrored(z, share=2.0)
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -149,7 +150,7 @@ def test_steps_refuse_what_they_cannot_use(demo, tmp_path):
     with pytest.raises(DataError, match="expected at least one folder"):
         evaluate_step([], tmp_path / "x")
     (tmp_path / "few" / "geodesic.npz").write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"geodesic\.npz: missing or damaged"):
+    with pytest.raises(DataError, match=r"few/geodesic\.npz: missing or damaged"):
         evaluate_step([tmp_path / "few"], tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
@@ -207,70 +208,83 @@ def test_pictures_of_random_paths_grids_and_animations(demo, tmp_path):
         interpolate_step(model, tmp_path / "c", grid_side=1)
 
 
-def copied(source, target, *edits):
-    """A copy of a step's folder, with fields of one of its JSON files replaced: (file, path of keys, value)."""
-    shutil.copytree(source, target)
-    for name, keys, value in edits:
-        content = json.loads((target / name).read_text())
-        inner = content
-        for key in keys[:-1]:
-            inner = inner[key]
-        inner[keys[-1]] = value
-        (target / name).write_text(json.dumps(content))
-    return target
+@pytest.fixture(scope="module")
+def tree(demo, tmp_path_factory):
+    """A copy of the demo's folders, which every step reads as they are: its records may be spoiled."""
+    tree = tmp_path_factory.mktemp("tree")
+    for name in ("models", "interpolations", "evaluation"):
+        shutil.copytree(demo[0] / name, tree / name)
+    evaluate_step([tree / "interpolations" / "vmf"], tree / "whole-table")
+    interpolate_step(tree / "models" / "vmf", tree / "whole-paths", pairs=3)
+    report_step(tree / "evaluation", tree / "whole-page")
+    return tree
+
+
+@contextmanager
+def spoiled(path, keys, value):
+    """A JSON file with the field at the end of `keys` replaced; afterwards it is whole again."""
+    text = path.read_text()
+    content = inner = json.loads(text)
+    for key in keys[:-1]:
+        inner = inner[key]
+    assert inner[keys[-1]] != value
+    inner[keys[-1]] = value
+    path.write_text(json.dumps(content))
+    yield
+    path.write_text(text)
+
+
+NOT_AS_WRITTEN = "damaged or not as this version writes it"
 
 
 @pytest.mark.parametrize(
-    ("keys", "value"),
+    ("keys", "value", "message"),
     [
-        (["pair_index"], None),
-        (["pair_index", 0], [10**9, 0]),
-        (["pair_index", 0], [-1, "x"]),
-        (["pair_labels"], []),
-        (["settings", "methods"], ["../../etc/passwd"]),
-        (["settings", "methods"], []),
-        (["settings", "model"], 5),
-        (["settings", "model"], "../../nowhere"),
-        (["settings", "steps"], "many"),
-        (["settings"], []),
-        (["base"], "gaussian"),
+        (["pair_index"], None, NOT_AS_WRITTEN),
+        (["pair_index", 0], [10**9, 0], "its pairs are of other data; interpolate again"),
+        (["pair_index", 0], [-1, "x"], "pair_index holds something else than indices"),
+        (["pair_labels"], [], "base, pairs or methods do not agree with the model"),
+        (["settings", "methods"], ["../../etc/passwd"], r"unknown method '\.\./\.\./etc/passwd'"),
+        (["settings", "methods"], [], "base, pairs or methods do not agree with the model"),
+        (["settings", "model"], 5, "its record names 5; expected a path as seen from that folder"),
+        (["settings", "model"], "../../nowhere", "nowhere: expected a folder .*, but there is no such folder"),
+        (["settings", "steps"], "many", NOT_AS_WRITTEN),
+        (["settings"], [], NOT_AS_WRITTEN),
+        (["base"], "gaussian", "base, pairs or methods do not agree with the model"),
     ],
     ids=str,
 )
-def test_damaged_records_of_interpolations_are_refused(demo, tmp_path, keys, value):
-    out, _ = demo
-    model = str(out / "models" / "vmf")
-    edits = [("manifoldflow.json", ["settings", "model"], model), ("manifoldflow.json", keys, value)]
-    paths = copied(out / "interpolations" / "vmf", tmp_path / "paths", *edits)
-    with pytest.raises(DataError):
+def test_damaged_records_of_interpolations_are_refused(tree, tmp_path, keys, value, message):
+    paths = tree / "interpolations" / "vmf"
+    with spoiled(paths / "manifoldflow.json", keys, value), pytest.raises(DataError, match=message):
         evaluate_step([paths], tmp_path / "table")
     assert not (tmp_path / "table").exists()
 
 
 @pytest.mark.parametrize(
-    ("name", "keys", "value"),
+    ("name", "keys", "value", "message"),
     [
-        ("flow.json", ["levels"], 1),
-        ("flow.json", ["levels"], True),
-        ("flow.json", ["flow", "base"], 7),
-        ("manifoldflow.json", ["settings", "data", "source"], 5),
-        ("manifoldflow.json", ["settings", "data"], None),
-        ("manifoldflow.json", ["result"], None),
-        ("manifoldflow.json", ["fingerprints", "test"], "other"),
+        ("flow.json", ["levels"], 1, r"flow\.json: expected the fields flow, levels \(2 to 256\) and training"),
+        ("flow.json", ["levels"], True, r"flow\.json: expected the fields flow, levels \(2 to 256\) and training"),
+        ("flow.json", ["flow", "base"], 7, r"flow\.json: flow description: base has the wrong type: 7"),
+        ("manifoldflow.json", ["settings", "data", "source"], 5, "data: expected a name or a path, got 5"),
+        ("manifoldflow.json", ["settings", "data"], None, NOT_AS_WRITTEN),
+        ("manifoldflow.json", ["result"], None, NOT_AS_WRITTEN),
+        ("manifoldflow.json", ["fingerprints", "test"], "other", "data: digits is not what .* was trained on"),
     ],
 )
-def test_damaged_records_of_models_are_refused(demo, tmp_path, name, keys, value):
-    out, _ = demo
-    model = copied(out / "models" / "vmf", tmp_path / "model", (name, keys, value))
-    with pytest.raises(DataError):
+def test_damaged_records_of_models_are_refused(tree, tmp_path, name, keys, value, message):
+    model = tree / "models" / "vmf"
+    with spoiled(model / name, keys, value), pytest.raises(DataError, match=message):
         interpolate_step(model, tmp_path / "paths", pairs=3)
+    assert not (tmp_path / "paths").exists()
 
 
 @pytest.mark.parametrize("keys", [["rows"], ["models"], ["profiles"], ["settings"], ["models", 0, "name"]], ids=str)
-def test_damaged_evaluations_are_refused(demo, tmp_path, keys):
-    out, _ = demo
-    evaluation = copied(out / "evaluation", tmp_path / "evaluation", ("evaluation.json", keys, None))
-    with pytest.raises(DataError, match="damaged"):
+def test_damaged_evaluations_are_refused(tree, tmp_path, keys):
+    evaluation = tree / "evaluation"
+    message = rf"evaluation\.json: {NOT_AS_WRITTEN}"
+    with spoiled(evaluation / "evaluation.json", keys, None), pytest.raises(DataError, match=message):
         report_step(evaluation, tmp_path / "page")
     assert not (tmp_path / "page").exists()
 
