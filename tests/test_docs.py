@@ -11,8 +11,8 @@ import manifoldflow as mf
 
 DOCS = Path(__file__).parent.parent / "docs"
 REFERENCE = DOCS / "reference"
-# The command line explains itself; `errors` is a module of public names, not a folder.
-ROOMS = sorted({room.name for room in pkgutil.iter_modules(mf.__path__) if room.ispkg} - {"cli"} | {"errors"})
+# The command line explains itself, `files` is internal; `errors` is a module of public names, not a folder.
+ROOMS = sorted({room.name for room in pkgutil.iter_modules(mf.__path__) if room.ispkg} - {"cli", "files"} | {"errors"})
 DIRECTIVE = re.compile(r"^\.\. (?:auto(?:class|function|data|module)|py:data):: (\S+)", flags=re.MULTILINE)
 
 

@@ -8,7 +8,7 @@ from .folder import read_image_folder
 from .idx import read_idx, read_idx_folder
 from .images import ImageSet, reduce_bits, split, split_published
 from .lat_long import from_lat_long, read_lat_long, to_lat_long
-from .load import DATA_SETS, load_images
+from .sources import DATA_SETS, load_images
 
 __all__ = [
     "DATA_SETS",

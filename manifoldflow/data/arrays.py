@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
-from ..unpacking import read_npy, read_npz
+from ..files.unpacking import read_npy, read_npz
 from .images import ImageSet
 
 __all__ = ["images_from_array", "read_numpy"]

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from ..errors import DataError
+from .checksums import CIFAR10_BINARY, check_archive
 from .images import ImageSet
-from .published import CIFAR10_BINARY, check_archive
 
 __all__ = ["holds_cifar10", "read_cifar10"]
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
-from ..unpacking import check_unpacked
+from ..files.unpacking import check_unpacked
+from .checksums import identify_idx
 from .images import ImageSet
-from .published import identify_idx
 
 __all__ = ["read_idx", "read_idx_folder"]
 

@@ -3,8 +3,7 @@
 from .bases import BASES, make_base
 from .build import FlowDescription, build_flow
 from .flow import ManifoldFlow
-from .glow import Glow
-from .preprocess import PREPROCESSING, Centred, Logit, Preprocessed
+from .glow import PREPROCESSING, Centred, Glow, Logit, Preprocessed
 from .transform import FlowTransform, call_and_ladj
 from .zuko import ZukoTransform
 

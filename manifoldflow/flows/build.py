@@ -5,8 +5,7 @@ from typing import Any
 
 from .bases import make_base
 from .flow import ManifoldFlow
-from .glow import Glow
-from .preprocess import PREPROCESSING, Logit, Preprocessed
+from .glow import PREPROCESSING, Glow, Logit, Preprocessed
 
 __all__ = ["FlowDescription", "build_flow"]
 

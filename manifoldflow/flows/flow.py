@@ -10,8 +10,7 @@ from torch.distributions.transforms import Transform
 from .._geomstats import Manifold
 from ..charts import Chart
 from ..distributions import BaseDistribution, InChart
-from .precision import full_precision
-from .transform import call_and_ladj
+from .transform import call_and_ladj, full_precision
 
 __all__ = ["ManifoldFlow"]
 

@@ -1,12 +1,14 @@
 """What every learned transform here is: value and log-volume in one pass, as a torch Transform."""
 
 from abc import abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 
+import torch
 from pyro.distributions.torch_transform import TransformModule
 from torch import Tensor
 from torch.distributions.transforms import Transform
 
-__all__ = ["FlowTransform", "call_and_ladj"]
+__all__ = ["FlowTransform", "call_and_ladj", "full_precision"]
 
 
 class FlowTransform(TransformModule):
@@ -38,3 +40,10 @@ def call_and_ladj(transform: Transform, x: Tensor) -> tuple[Tensor, Tensor]:
         return transform.call_and_ladj(x)
     y = transform(x)
     return y, transform.log_abs_det_jacobian(x, y)
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[object]:
+    """No autocast inside: what carries x, z or a log-determinant keeps their dtype; the networks may be rounded."""
+    if torch.is_autocast_enabled(x.device.type):
+        return torch.autocast(x.device.type, enabled=False)
+    return nullcontext()

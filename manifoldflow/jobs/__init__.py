@@ -7,11 +7,10 @@ except ImportError as error:
         'manifoldflow.jobs needs lightning; install it with: pip install "manifoldflow[train]"'
     ) from error
 
-from .ends import EndPoints, write_ends
-from .paths import JobPaths
-from .rows import Field, RowResults, RowSolver
+from .end_points import EndPoints, write_ends
+from .row_paths import JobPaths
+from .rows import Field, PathValues, RowResults, RowSolver
 from .run import Job, run_job
-from .values import PathValues
 
 __all__ = [
     "EndPoints",

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from ..training.placement import ended_processes
-from .ends import EndPoints
+from .end_points import EndPoints
 from .rows import RowResults, RowSolver
 from .shards import Block, is_merged, pending, write_shard
 

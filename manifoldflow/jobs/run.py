@@ -13,9 +13,8 @@ from torch import nn
 from ..errors import DataError
 from ..files import MARKER, check_replaceable, damaged, read_json, resumable_folder, unfinished
 from ..training import Placement
-from ..training.placement import all_or_none
-from ..training.trainer import interruptible, new_trainer, quiet_lightning
-from .ends import EndPoints
+from ..training.placement import all_or_none, interruptible, new_trainer, quiet_lightning
+from .end_points import EndPoints
 from .predict import RowModule, ShardWriter
 from .rows import RowSolver
 from .shards import SHARDS, SUMMARY, blocks_of, has_shards, is_merged, merge, pending, remove_shards

@@ -12,7 +12,7 @@ from ..files import growing_folder, unfinished, write_json, write_text
 from ..flows import FlowDescription
 from ..report.experiment import write_experiment_figures
 from ..training import Placement, TrainSettings
-from ..training.fit import CHECKPOINTS
+from ..training.checkpoint import CHECKPOINTS
 from .devices import chosen_device
 from .evaluate import classifier_extractor, evaluate_step, read_evaluation
 from .experiment_tables import experiment_tables, tables_to_markdown

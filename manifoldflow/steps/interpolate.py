@@ -17,7 +17,7 @@ from ..files import new_folder
 from ..flows import ManifoldFlow
 from ..interpolation import METHODS, interpolate, methods_for
 from ..jobs import JobPaths
-from ..training.export import weights_sha256
+from ..training.saved import weights_sha256
 from .devices import chosen_device
 from .pictures import save_animation, save_grid, save_sheet, save_strips
 from .record import relative_to, versions

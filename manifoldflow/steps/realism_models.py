@@ -12,7 +12,7 @@ from ..models import DCGAN, WAE
 from ..realism import semicircle
 from ..training import TrainSettings, train_autoencoder, train_gan
 from ..training.checkpoint import CHECKPOINTS
-from ..training.weights import load_weights, save_weights
+from ..training.saved import load_weights, save_weights
 
 __all__ = ["GAN_RATE", "image_models"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import DataError
 from ..files import MARKER, read_json
-from ..training.export import weights_sha256
+from ..training.saved import weights_sha256
 
 __all__ = ["file_name", "read_record", "recorded_folder", "recorded_model", "relative_to", "versions"]
 

@@ -13,7 +13,7 @@ from ..evaluation import Extractor
 from ..flows import BASES
 from ..jobs import EndPoints, Job, JobPaths, PathValues, RowSolver, run_job
 from ..training import Classifier, Placement, load_flow, train_classifier
-from ..training.weights import load_weights, save_weights
+from ..training.saved import load_weights, save_weights
 from .record import relative_to, versions
 from .train import load_run
 

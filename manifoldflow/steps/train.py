@@ -14,8 +14,8 @@ from ..errors import DataError
 from ..files import MARKER, damaged, resumable_folder, unfinished
 from ..flows import FlowDescription, ManifoldFlow, build_flow
 from ..training import Placement, SavedFlow, TrainSettings, load_flow, save_flow, train_flow
-from ..training.fit import CHECKPOINTS
-from ..training.flow_module import held_out_bits_per_dim
+from ..training.checkpoint import CHECKPOINTS
+from ..training.likelihood import held_out_bits_per_dim
 from ..training.placement import is_first_process
 from .record import read_record, versions
 

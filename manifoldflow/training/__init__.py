@@ -8,14 +8,12 @@ except ImportError as error:
         'manifoldflow.training needs lightning and safetensors; install them with: pip install "manifoldflow[train]"'
     ) from error
 
-from .autoencoder import train_autoencoder
 from .classifier import Classifier, train_classifier
-from .export import SavedFlow, load_flow, save_flow
-from .fit import FlowTraining, train_flow
-from .gan import train_gan
+from .image_models import train_autoencoder, train_gan
+from .likelihood import FlowTraining, train_flow
 from .loop import Outcome
-from .models import ModelDescription, SavedModel, build_model, load_model, save_model
 from .placement import Placement
+from .saved import ModelDescription, SavedFlow, SavedModel, build_model, load_flow, load_model, save_flow, save_model
 from .settings import TrainSettings
 
 __all__ = [

@@ -2,20 +2,17 @@
 
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
-from safetensors import SafetensorError
 
 from ..errors import DataError
-from ..files import atomic_path
-from ..unpacking import check_zip
+from ..files import atomic_path, writing
+from ..files.unpacking import check_zip
 
-__all__ = ["BEST", "CHECKPOINTS", "LAST", "WholeCheckpoints", "read_checkpoint", "writing"]
+__all__ = ["BEST", "CHECKPOINTS", "LAST", "WholeCheckpoints", "read_checkpoint"]
 
 CHECKPOINTS = "checkpoints"
 """The folder of checkpoints inside a training's folder: `best.ckpt` (weights) and `last.ckpt` (to resume from)."""
@@ -41,20 +38,6 @@ class WholeCheckpoints(TorchCheckpointIO):
             file.write(content.getbuffer())
             file.flush()
             os.fsync(file.fileno())
-
-
-@contextmanager
-def writing(path: Path | str) -> Iterator[None]:
-    """Say which file could not be written, and what to do, in one line.
-
-    Raises:
-        OSError: Disk full, unwritable folder ...
-    """
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OSError(f"{path}: cannot be written ({reason}); free some space or choose another folder") from error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 from ..data import ImageSet
-from .trainer import interruptible, quiet_lightning
+from .placement import interruptible, quiet_lightning
 
 __all__ = ["Classifier", "train_classifier"]
 

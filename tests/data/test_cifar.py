@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from manifoldflow.data import load_images, published, read_cifar10, split_published
+from manifoldflow.data import checksums, load_images, read_cifar10, split_published
 from manifoldflow.errors import DataError
 
 from .files import cifar_batch, tar_gz
@@ -71,12 +71,12 @@ def test_notes_say_what_is_missing_and_what_is_known(archive, folder, monkeypatc
     assert read_cifar10(archive).note == "cifar-10-binary.tar.gz: of no known checksum"
     (folder / "data_batch_4.bin").unlink()
     assert read_cifar10(folder).note == "without data_batch_4.bin"
-    monkeypatch.setattr("manifoldflow.data.cifar.CIFAR10_BINARY", (archive.stat().st_size, published.file_md5(archive)))
+    monkeypatch.setattr("manifoldflow.data.cifar.CIFAR10_BINARY", (archive.stat().st_size, checksums.file_md5(archive)))
     assert read_cifar10(archive).note == "CIFAR-10 binary version as published (MD5)"
 
 
 def test_an_archive_of_the_published_size_with_another_checksum_is_damaged(archive, monkeypatch):
-    md5 = published.CIFAR10_BINARY[1]
+    md5 = checksums.CIFAR10_BINARY[1]
     monkeypatch.setattr("manifoldflow.data.cifar.CIFAR10_BINARY", (archive.stat().st_size, md5))
     with pytest.raises(DataError, match=rf"damaged: it has the published size, and MD5 .* instead of {md5}; download"):
         load_images(archive)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.func import jacrev, vmap
 
-import manifoldflow.flows.coupling as coupling
+import manifoldflow.flows.glow.layers as coupling
 from manifoldflow.data import dequantise, load_images
 from manifoldflow.flows import FlowDescription, Glow, build_flow
 

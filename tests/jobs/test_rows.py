@@ -11,7 +11,7 @@ from manifoldflow.errors import DataError
 from manifoldflow.evaluation import Extractor
 from manifoldflow.interpolation import CurveEnergy, interpolate, methods_for
 from manifoldflow.jobs import PathValues
-from manifoldflow.jobs.paths import row_seed
+from manifoldflow.jobs.row_paths import row_seed
 from manifoldflow.realism import log_density_z, typicality
 
 from .conftest import LEVELS

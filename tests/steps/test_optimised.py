@@ -5,7 +5,7 @@ import torch
 
 from manifoldflow.flows import FlowDescription, build_flow
 from manifoldflow.jobs import JobPaths
-from manifoldflow.jobs.optimised import OPTIMISED, RealismCurves
+from manifoldflow.jobs.row_paths import OPTIMISED, RealismCurves
 from manifoldflow.realism import typicality
 from manifoldflow.steps import interpolate_step
 from manifoldflow.steps.stored import read_interpolations

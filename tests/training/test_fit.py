@@ -10,7 +10,7 @@ from manifoldflow.errors import DataError
 from manifoldflow.flows import FlowDescription
 from manifoldflow.training import TrainSettings, train_flow
 from manifoldflow.training.batches import EpochBatches
-from manifoldflow.training.flow_module import held_out_bits_per_dim
+from manifoldflow.training.likelihood import held_out_bits_per_dim
 
 SMALL = FlowDescription((1, 8, 8), base="vmf", levels=1, steps=2, hidden=16)
 

@@ -8,7 +8,7 @@ import torch
 import manifoldflow.training.loop as loop
 from manifoldflow.flows import FlowDescription
 from manifoldflow.training import SavedFlow, TrainSettings, load_flow, save_flow, train_flow
-from manifoldflow.training.flow_module import held_out_bits_per_dim
+from manifoldflow.training.likelihood import held_out_bits_per_dim
 
 SMALL = FlowDescription((1, 8, 8), base="vmf", levels=2, steps=2, hidden=16)
 PLAIN = {"epochs": 2, "batch_size": 50, "learning_rate": 5e-3, "warmup": 5}

@@ -7,11 +7,8 @@ from torch import Tensor, nn
 from torch.distributions import constraints
 from torch.nn.functional import conv2d
 
-from .coupling import AffineCoupling, conditioner, scale_and_shift
-from .mixing import ChannelMixing
-from .precision import full_precision
-from .squeeze import squeeze, unsqueeze
-from .transform import FlowTransform
+from ..transform import FlowTransform, full_precision
+from .layers import AffineCoupling, ChannelMixing, conditioner, scale_and_shift, squeeze, unsqueeze
 
 __all__ = ["Glow"]
 

@@ -6,7 +6,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from manifoldflow.data import load_images, published
+from manifoldflow.data import checksums, load_images
 from manifoldflow.errors import DataError
 
 from .files import idx_bytes
@@ -29,7 +29,7 @@ def known(monkeypatch):
         md5(idx_bytes(LABELS)): ("MNIST", "t10k-labels"),
         md5(packed): ("KMNIST", "t10k-images"),
     }
-    monkeypatch.setattr(published, "_IDX_KNOWN", table)
+    monkeypatch.setattr(checksums, "_IDX_KNOWN", table)
     return packed
 
 
@@ -63,7 +63,7 @@ def test_images_of_one_set_with_labels_of_another_are_refused(known, tmp_path):
 
 
 def test_the_table_names_each_file_once():
-    table = published._IDX_KNOWN
+    table = checksums._IDX_KNOWN
     assert len(table) == 12
     assert {name for name, _ in table.values()} == {"MNIST", "Fashion-MNIST", "KMNIST"}
     assert all(len(key) == 32 and int(key, 16) for key in table)
