@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
+from manifoldflow.experiments.realism.study import RealismSettings, realism_to_markdown, run_realism
 from manifoldflow.steps import DataChoice
-from manifoldflow.steps.realism import RealismSettings, realism_to_markdown, run_realism
 from manifoldflow.training import TrainSettings
 
 

@@ -54,6 +54,17 @@ def test_it_runs_where_the_library_does_not_import():
     assert "ModuleNotFoundError" in other.stderr
 
 
+def test_a_script_whose_argument_is_doctor_still_sees_why_an_import_fails(tmp_path):
+    script = tmp_path / "clinic.py"
+    script.write_text("import manifoldflow\nprint(manifoldflow.Hypersphere(2).dim)\n")
+    sound = subprocess.run([sys.executable, script, "doctor"], capture_output=True, text=True, cwd=os.getcwd())
+    assert (sound.returncode, sound.stdout) == (0, "2\n"), sound.stderr
+    script.write_text('import sys\nsys.modules["geomstats"] = None\nimport manifoldflow\n')
+    broken = subprocess.run([sys.executable, script, "doctor"], capture_output=True, text=True, cwd=os.getcwd())
+    assert broken.returncode == 1
+    assert "ModuleNotFoundError" in broken.stderr
+
+
 @pytest.mark.parametrize(
     ("versions", "state", "detail"),
     [

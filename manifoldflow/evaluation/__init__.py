@@ -1,10 +1,8 @@
 """Pairs, distances between sets of images, profiles of paths against their base. Needs the extra `train`."""
 
-from .distances import FeatureSpace, SetDistance
-from .extractors import Extractor, inception_extractor
-from .motion import Motion, path_motion
+from .distances import Extractor, FeatureSpace, SetDistance, inception_extractor
 from .pairs import choose_pairs
-from .profile import Profile, base_statistic, path_profile
+from .path_figures import Motion, Profile, base_statistic, path_motion, path_profile
 from .protocol import BIN_TIMES, Row, covers_bins, evaluate_path, floor_row, interpolant_bpd, sample_row
 from .published import PUBLISHED, Published, published_for
 

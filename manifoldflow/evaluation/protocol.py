@@ -9,8 +9,7 @@ from torch import Tensor
 from ..data import bits_per_dim
 from ..flows import ManifoldFlow
 from .distances import FeatureSpace
-from .motion import Motion
-from .profile import Profile
+from .path_figures import Motion, Profile
 
 __all__ = ["BIN_TIMES", "Row", "covers_bins", "evaluate_path", "floor_row", "interpolant_bpd", "sample_row"]
 

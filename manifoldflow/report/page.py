@@ -1,26 +1,28 @@
-"""The self-contained HTML page: no network access, every picture inside."""
+"""The self-contained HTML page: no network access, every picture, style and script inside."""
 
 import base64
+import hashlib
 import io
 import json
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
 from ..files import write_text
-from .console import extractor_text, headline_rows, number
 from .explorer import explorer_data, pair_titles
 from .findings import findings, introduction
-from .inline import content_policy, inlined
 from .plots import distance_figure, profile_figure, strip_figure, training_figure
 from .strips import image_grid, strip
+from .table import extractor_text, headline_rows, number
 
-__all__ = ["write_report"]
+__all__ = ["content_policy", "inlined", "write_report"]
 
 
 def _embedded(image: Image.Image) -> dict[str, Any]:
@@ -122,3 +124,27 @@ def _settings(result: dict[str, Any]) -> dict[str, Any]:
         "models": {model["name"]: model["settings"] for model in result["models"]},
         "versions": result["versions"],
     }
+
+
+def inlined(*names: str) -> Markup:
+    """The text of the package's style sheets or scripts of these names, one after the other."""
+    return Markup("".join((files(__package__) / name).read_text(encoding="utf-8") for name in names))
+
+
+def content_policy(style: str, script: str) -> str:
+    """A Content-Security-Policy that allows pictures as data, this one style sheet and this one script, no more."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "img-src data:",
+            f"style-src {_digest(style)}",
+            f"script-src {_digest(script)}",
+            "require-trusted-types-for 'script'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -15,7 +15,7 @@ from ..training import TrainSettings
 from .evaluate import evaluate_step
 from .interpolate import DEMO_METHODS, interpolate_step
 from .record import versions
-from .report import write_report_files
+from .reporting import write_report_files
 from .train import DataChoice, train_step
 
 __all__ = ["DemoSize", "run_demo"]

@@ -26,15 +26,14 @@ from ..evaluation import (
     path_profile,
     sample_row,
 )
-from ..evaluation.motion import nearest_distance
+from ..evaluation.path_figures import nearest_distance
 from ..files import new_folder, read_json, write_json, write_text
 from ..flows import BASES
+from ..report.table import rows_to_csv, rows_to_markdown
 from ..training import train_classifier
-from .devices import chosen_device
 from .interpolate import pair_source
-from .record import read_record, relative_to, versions
+from .record import chosen_device, read_record, relative_to, versions
 from .stored import StoredInterpolation, read_interpolations
-from .tables import rows_to_csv, rows_to_markdown
 from .train import TrainedRun, seeded_samples
 
 __all__ = ["classifier_extractor", "evaluate_step", "read_evaluation"]

@@ -1,4 +1,4 @@
-"""Interpolate between held-out images through a trained flow, by one or several methods."""
+"""Interpolate between held-out images through a trained flow, by one or several methods, with pictures."""
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -15,15 +15,23 @@ from ..errors import DataError
 from ..evaluation import choose_pairs
 from ..files import new_folder
 from ..flows import ManifoldFlow
-from ..interpolation import METHODS, interpolate, methods_for
+from ..interpolation import METHODS, grid, interpolate, methods_for
 from ..jobs import JobPaths
+from ..report.strips import image_grid
 from ..training.saved import weights_sha256
-from .devices import chosen_device
-from .pictures import save_animation, save_grid, save_sheet, save_strips
-from .record import relative_to, versions
+from .record import chosen_device, relative_to, versions
 from .train import DataChoice, TrainedRun, load_run
 
-__all__ = ["DEMO_METHODS", "encoded", "interpolate_step", "pair_source"]
+__all__ = [
+    "DEMO_METHODS",
+    "encoded",
+    "interpolate_step",
+    "pair_source",
+    "save_animation",
+    "save_grid",
+    "save_sheet",
+    "save_strips",
+]
 
 DEMO_METHODS: dict[str, tuple[str, ...]] = {
     "gaussian": ("linear", "norm-corrected", "slerp", "matched"),
@@ -205,3 +213,46 @@ def _paths(
         point.copy_(join(row, a, b))
         image.copy_(quantise(run.flow.decode(point.to(run.device)), run.levels))
     return points, images
+
+
+_STRIPS = 8
+_ANIMATED = 16
+_FRAME_MS = 120
+
+
+def save_strips(path: Path, images: Tensor, levels: int) -> None:
+    """The first pairs of (pairs, m, c, h, w), a row each, as PNG."""
+    image_grid(images[:_STRIPS].flatten(0, 1), levels, columns=images.shape[1]).save(path)
+
+
+def save_animation(path: Path, images: Tensor, levels: int) -> None:
+    """The first pairs side by side, there and back in an endless loop, as GIF."""
+    forward = [image_grid(frame, levels) for frame in images[:_ANIMATED].unbind(1)]
+    frames = [*forward, *forward[-2:0:-1]]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=_FRAME_MS, loop=0)
+
+
+def save_sheet(
+    path: Path,
+    flow: ManifoldFlow,
+    start: Tensor,
+    end: Tensor,
+    *,
+    method: str,
+    samples: int,
+    steps: int,
+    levels: int,
+    seed: int,
+) -> None:
+    """Several random paths between the same two points (n,), a row each, as PNG."""
+    generator = torch.Generator().manual_seed(seed)
+    points = interpolate(start, end, method=method, base=flow.base, steps=steps, samples=samples, generator=generator)
+    images = quantise(flow.decode(points), levels)
+    image_grid(images.flatten(0, 1), levels, columns=steps).save(path)
+
+
+def save_grid(path: Path, flow: ManifoldFlow, corners: Tensor, *, side: int, levels: int, seed: int) -> None:
+    """Images between four encoded corners (4, n), combined so as to keep the base's law, as PNG."""
+    points = grid(corners, side, side, base=flow.base, generator=torch.Generator().manual_seed(seed))
+    images = quantise(flow.decode(points.flatten(0, 1)), levels)
+    image_grid(images, levels, columns=side).save(path)

@@ -7,11 +7,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..errors import DataError
 from ..files import MARKER, read_json
 from ..training.saved import weights_sha256
 
-__all__ = ["file_name", "read_record", "recorded_folder", "recorded_model", "relative_to", "versions"]
+__all__ = ["chosen_device", "file_name", "read_record", "recorded_folder", "recorded_model", "relative_to", "versions"]
 
 _PACKAGES = ("manifoldflow", "torch", "geomstats", "pyro-ppl", "numpy", "lightning", "torchmetrics")
 
@@ -78,3 +80,22 @@ def file_name(name: Any) -> str:
 def relative_to(path: Path, folder: Path) -> str:
     """`path` as seen from `folder`, so that a tree of results can be moved as a whole."""
     return os.path.relpath(Path(path).resolve(), Path(folder).resolve())
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device of that name; "auto" is the first GPU if there is one, else the CPU.
+
+    Raises:
+        DataError: There is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for CUDA
+        reason = str(error).partition("\n")[0]
+        raise DataError(
+            f"device: expected auto, cpu or a device of this machine, got {name!r} ({reason:.200})"
+        ) from error
+    return device

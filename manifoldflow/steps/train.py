@@ -1,4 +1,4 @@
-"""Train one flow on a data set and save it with everything needed to use it again."""
+"""Train one flow on a data set, save it with everything needed to use it again, and draw images from it."""
 
 import shutil
 from contextlib import nullcontext
@@ -6,20 +6,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..data import DATA_SETS, ImageSet, load_images, quantise, split, split_published
 from ..errors import DataError
-from ..files import MARKER, damaged, resumable_folder, unfinished
+from ..files import MARKER, damaged, new_folder, resumable_folder, unfinished
 from ..flows import FlowDescription, ManifoldFlow, build_flow
+from ..report.strips import image_grid
 from ..training import Placement, SavedFlow, TrainSettings, load_flow, save_flow, train_flow
 from ..training.checkpoint import CHECKPOINTS
 from ..training.likelihood import held_out_bits_per_dim
 from ..training.placement import is_first_process
 from .record import read_record, versions
 
-__all__ = ["DataChoice", "TrainedRun", "load_run", "resume_training", "seeded_samples", "train_step"]
+__all__ = ["DataChoice", "TrainedRun", "load_run", "resume_training", "sample_step", "seeded_samples", "train_step"]
 
 _BPD_DRAWS = 5
 _IMAGES_A_CHUNK = 500
@@ -253,3 +255,23 @@ def load_run(folder: Path) -> TrainedRun:
         float(record["result"]["test_bpd"])
     flow = saved.flow.to(torch.get_default_dtype())
     return TrainedRun(folder, flow, saved.description, data, saved.levels, record)
+
+
+def sample_step(model: Path, out: Path, *, count: int = 64, seed: int = 0) -> dict[str, Any]:
+    """Write `count` samples as samples.npz (uint8, key `images`) and samples.png; return the record.
+
+    Raises:
+        DataError: `model` is not a trained model, or `count` is not positive.
+    """
+    if count < 1:
+        raise DataError(f"count: expected a positive number, got {count}")
+    run = load_run(model)
+    record = {
+        "settings": {"model": str(Path(model).resolve()), "count": count, "seed": seed},
+        "versions": versions(),
+    }
+    with new_folder(out, "sample", record) as folder:
+        images = seeded_samples(run, count, seed)
+        np.savez(folder / "samples.npz", images=images.numpy())
+        image_grid(images, run.levels).save(folder / "samples.png")
+    return {"command": "sample", **record}

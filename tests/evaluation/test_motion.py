@@ -3,7 +3,7 @@
 import torch
 
 from manifoldflow.data import ImageSet
-from manifoldflow.evaluation import Extractor, FeatureSpace, motion, path_motion
+from manifoldflow.evaluation import Extractor, FeatureSpace, path_figures, path_motion
 
 TIMES = torch.tensor([0.0, 0.25, 0.5, 1.0])
 
@@ -40,8 +40,8 @@ def test_means_over_pairs_and_a_path_that_stays():
 
 
 def test_the_nearest_is_found_across_blocks(monkeypatch):
-    monkeypatch.setattr(motion, "_REFERENCE_A_CHUNK", 7)
-    monkeypatch.setattr(motion, "_IMAGES_A_CHUNK", 5)
+    monkeypatch.setattr(path_figures, "_REFERENCE_A_CHUNK", 7)
+    monkeypatch.setattr(path_figures, "_IMAGES_A_CHUNK", 5)
     points, reference = torch.rand(23, 6), torch.randint(256, (40, 6), dtype=torch.uint8)
     expected = torch.cdist(points, reference.float() / 255).amin(1)
-    torch.testing.assert_close(motion.nearest_distance(points, reference, scale=255), expected)
+    torch.testing.assert_close(path_figures.nearest_distance(points, reference, scale=255), expected)

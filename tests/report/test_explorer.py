@@ -7,7 +7,7 @@ import pytest
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from manifoldflow.report.explorer import explorer_data, pair_titles
-from manifoldflow.report.inline import content_policy, inlined
+from manifoldflow.report.page import content_policy, inlined
 
 NAME = """</script><script>alert(1)</script> & "quoted" 'name'"""
 

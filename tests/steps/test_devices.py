@@ -5,7 +5,7 @@ import torch
 
 from manifoldflow.errors import DataError
 from manifoldflow.steps import evaluate_step
-from manifoldflow.steps.devices import chosen_device
+from manifoldflow.steps.record import chosen_device
 
 
 def test_auto_is_a_gpu_if_there_is_one():

@@ -1,16 +1,39 @@
-"""What the realism experiment asks of optimised paths: figures 1, 2 and 4 to 9 of the papers."""
+"""What the realism experiment asks of optimised paths: figures 1, 2, 4 to 9, and the soap-bubble test."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..interpolation import CurveEnergy, Linear, OptimisedPath, SobolevDescent, Status, optimise, realism_energy
-from ..models import DCGAN, WAE
-from ..realism import DensityIndex, Index, plane_coordinates, plane_points
+from ...interpolation import CurveEnergy, Linear, OptimisedPath, SobolevDescent, Status, optimise, realism_energy
+from ...models import DCGAN, WAE
+from ...realism import (
+    DensityIndex,
+    FeatureDensity,
+    Index,
+    StandardNormalIndex,
+    TwoSidedIndex,
+    feature_index,
+    mirrored,
+    plane_coordinates,
+    plane_points,
+)
+from ...training import Classifier
 
-__all__ = ["EPS", "PathOptions", "Solved", "near_linearity", "plane", "profile", "realism_row", "solve", "step_lengths"]
+__all__ = [
+    "EPS",
+    "PathOptions",
+    "SOAP_HEADER",
+    "Solved",
+    "near_linearity",
+    "plane",
+    "profile",
+    "realism_row",
+    "soap_bubble",
+    "solve",
+    "step_lengths",
+]
 
 EPS = (1e-5, 1e-3, 0.01, 0.1, 0.25)
 """The values of figure 9."""
@@ -128,3 +151,69 @@ def near_linearity(solved: Solved) -> list[Any]:
     times = torch.linspace(0, 1, nodes.shape[1])
     ratio = plain.length(nodes) / plain.length(solved.line(times))
     return [away.median().item(), ratio.median().item()]
+
+
+SOAP_HEADER = (
+    "index",
+    "at the ends",
+    "in the middle, half of the coordinates mirrored",
+    "in the middle, all mirrored",
+    "in the middle of paths optimised under it (half)",
+    "their realism over the line's",
+)
+
+_SHARES = {"half": 0.5, "all": 1.0}
+
+
+def soap_bubble(
+    model: DCGAN, extractor: Classifier, images: Tensor, options: PathOptions, *, points: int = 1000, pairs: int = 8
+) -> tuple[list[list[Any]], dict[str, Solved], Tensor]:
+    """Test a generator with the standard normal prior.
+
+    Args:
+        model: The generator.
+        extractor: Gives the features; see `FeatureDensity`.
+        images: Real ones, for the moments of the features.
+        options: How paths are solved; the indices of features decode every point that they look at, so their
+            segments are looked at once.
+        points: End points for the means.
+        pairs: How many of them are connected by paths.
+
+    Returns:
+        Rows under `SOAP_HEADER`; the paths by index; and images `(4, 12, c, h, w)` of ends, mirrored ends (half), and
+        the middles (half, all).
+    """
+    dim = model.latent_dim
+    start = model.prior.sample((points,))
+    ends = {name: mirrored(start, share=share) for name, share in _SHARES.items()}
+    middle = {name: 0.5 * (start + end) for name, end in ends.items()}
+    features = torch.cat([extractor(part) for part in images.split(500)])
+    density = StandardNormalIndex(dim)
+    decoded = feature_index(FeatureDensity(features, model.decode, extractor), model.prior.sample((4 * points,)))
+    indices: dict[str, Index] = {
+        "density": density,
+        "two-sided density (typicality)": TwoSidedIndex(density),
+        "feature": decoded,
+        "two-sided feature": TwoSidedIndex(decoded),
+    }
+    rows: list[list[Any]] = []
+    paths = {}
+    for name, index in indices.items():
+        wanted = replace(options, iterations=min(options.iterations, 100))
+        if "feature" in name:
+            wanted = replace(wanted, pieces=1)
+        solved = solve(model, index, start[:pairs], ends["half"][:pairs], wanted)
+        line = solved.energy.length(solved.line(wanted.times))
+        rows.append(
+            [
+                name,
+                0.5 * (index(start).mean() + index(ends["half"]).mean()).item(),
+                index(middle["half"]).mean().item(),
+                index(middle["all"]).mean().item(),
+                index(solved.path(torch.tensor([0.5]))[:, 0]).mean().item(),
+                (line - solved.path.solution.length).exp().median().item(),
+            ]
+        )
+        paths[name] = solved
+    shown = torch.stack([start[:12], ends["half"][:12], middle["half"][:12], middle["all"][:12]])
+    return rows, paths, model.decode(shown.flatten(0, 1)).unflatten(0, shown.shape[:2])

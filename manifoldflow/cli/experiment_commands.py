@@ -5,11 +5,9 @@ from typing import Annotated
 
 import typer
 
-from .app import app
-from .evaluate import ExtractorName, Features, Weights, chosen_extractor
-from .options import Data, Device, Json, Output, Quiet
+from .app import Data, Device, ExtractorName, Features, Json, Output, Quiet, Seed, Weights, app, chosen_extractor
 
-__all__ = ["experiments", "pinf"]
+__all__ = ["experiments", "pinf", "realism"]
 
 experiments = typer.Typer(help="Run the experiments of the papers on your data.", no_args_is_help=True)
 app.add_typer(experiments, name="experiment")
@@ -49,8 +47,9 @@ def pinf(
     as_json: Json = False,
 ) -> None:
     """Priors x interpolations x seeds of "Principled Interpolation in Normalizing Flows": tables.md, figures."""
-    from ..steps import PRIORS, DataChoice, ExperimentSettings, run_experiment
-    from ..steps.experiment_tables import tables_to_markdown
+    from ..experiments import PRIORS, ExperimentSettings, run_experiment
+    from ..experiments.pinf.tables import tables_to_markdown
+    from ..steps import DataChoice
     from ..training import TrainSettings
 
     output = Output(quiet, as_json)
@@ -80,3 +79,40 @@ def pinf(
     output.plain(tables_to_markdown(tables))
     output.say(f"Tables and figures: {out}")
     output.result(tables)
+
+
+@experiments.command()
+def realism(
+    out: Annotated[Path, typer.Option(help="Folder that grows; the same command goes on where it was interrupted.")],
+    data: Data = "digits",
+    size: Annotated[int, typer.Option(min=4, help="Pixels a side, for a folder of images.")] = 32,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images, for each of three models.")] = 30,
+    channels: Annotated[int, typer.Option(min=1, help="Channels of the models' widest resolution.")] = 16,
+    dim: Annotated[int, typer.Option(min=2, help="Coordinates of a latent.")] = 20,
+    pairs: Annotated[int, typer.Option(min=4, help="End points to connect under each model.")] = 16,
+    segments: Annotated[int, typer.Option(min=2, help="Segments a path.")] = 50,
+    iterations: Annotated[int, typer.Option(min=1, help="Evaluations a path, at most.")] = 300,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Figures 1, 2, 4 to 9 and the soap-bubble test of "Realism Index": tables.md, figures."""
+    from ..experiments import PathOptions, RealismSettings, run_realism
+    from ..experiments.realism.study import realism_to_markdown
+    from ..steps import DataChoice
+    from ..training import TrainSettings
+
+    output = Output(quiet, as_json)
+
+    settings = RealismSettings(
+        data=DataChoice(data, size=size, seed=seed),
+        training=TrainSettings(epochs=epochs, batch_size=64, checkpoint_every=200, seed=seed),
+        dim=dim,
+        channels=channels,
+        pairs=pairs,
+        paths=PathOptions(segments=segments, iterations=iterations),
+    )
+    result = run_realism(out, settings, progress=output.talks, say=output.say)
+    output.plain(realism_to_markdown(result))
+    output.say(f"Tables and figures: {out}")
+    output.result(result)

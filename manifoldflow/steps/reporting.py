@@ -7,9 +7,9 @@ from typing import Any
 from ..errors import DataError
 from ..files import damaged, new_folder, read_npz, write_json, write_text
 from ..report import write_report
+from ..report.table import rows_to_csv
 from .evaluate import read_evaluation
 from .record import file_name, read_record, recorded_folder, recorded_model, versions
-from .tables import rows_to_csv
 
 __all__ = ["report_step"]
 

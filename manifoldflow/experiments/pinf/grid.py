@@ -6,20 +6,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
-from ..evaluation import Extractor
-from ..files import growing_folder, unfinished, write_json, write_text
-from ..flows import FlowDescription
-from ..report.experiment import write_experiment_figures
-from ..training import Placement, TrainSettings
-from ..training.checkpoint import CHECKPOINTS
-from .devices import chosen_device
-from .evaluate import classifier_extractor, evaluate_step, read_evaluation
-from .experiment_tables import experiment_tables, tables_to_markdown
-from .interpolate import interpolate_step
-from .record import read_record, versions
-from .tables import rows_to_csv
-from .train import DataChoice, load_run, resume_training, train_step
+from ...errors import DataError
+from ...evaluation import Extractor
+from ...files import growing_folder, unfinished, write_json, write_text
+from ...flows import FlowDescription
+from ...report.table import rows_to_csv
+from ...steps.evaluate import classifier_extractor, evaluate_step, read_evaluation
+from ...steps.interpolate import interpolate_step
+from ...steps.record import chosen_device, read_record, versions
+from ...steps.train import DataChoice, load_run, resume_training, train_step
+from ...training import Placement, TrainSettings
+from ...training.checkpoint import CHECKPOINTS
+from .figures import write_experiment_figures
+from .tables import experiment_tables, tables_to_markdown
 
 __all__ = ["PRIORS", "ExperimentSettings", "run_experiment"]
 

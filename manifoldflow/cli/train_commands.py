@@ -1,14 +1,13 @@
-"""`manifoldflow train`."""
+"""`manifoldflow train`, `sample` and `demo`."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .app import app
-from .options import Data, Json, Out, Output, Quiet, Seed
+from .app import Data, Json, Out, Output, Quiet, Seed, app
 
-__all__ = ["train"]
+__all__ = ["demo", "sample", "train"]
 
 
 @app.command()
@@ -113,3 +112,49 @@ def _say_trained(record: dict[str, Any], out: Path, output: Output) -> None:
         f"({result['seconds']:.0f} s, stopped by {result['stopped_by']}). Model: {out}"
     )
     output.result(record)
+
+
+@app.command()
+def sample(
+    model: Annotated[Path, typer.Argument(help="Folder that 'manifoldflow train' wrote.")],
+    out: Out,
+    count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 64,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Draw images from a trained flow: samples.png and samples.npz."""
+    from ..steps import sample_step
+
+    output = Output(quiet, as_json)
+
+    record = sample_step(model, out, count=count, seed=seed)
+    output.say(f"{count} samples: {out / 'samples.png'}")
+    output.result(record)
+
+
+@app.command()
+def demo(
+    data: Data = "digits",
+    out: Out = Path("runs/demo"),
+    seed: Seed = 0,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs a flow, at most; default: what suits the data.")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Train three flows with different bases, interpolate nine ways, evaluate, write report.html."""
+    from dataclasses import replace
+
+    from ..steps import DemoSize, run_demo
+
+    output = Output(quiet, as_json)
+
+    size = DemoSize.of(data)
+    if epochs is not None:
+        size = replace(size, training=replace(size.training, epochs=epochs))
+    result = run_demo(out, data=data, size=size, seed=seed, progress=output.talks, say=output.say)
+    output.table(result)
+    output.say(f"Report: {out / 'report.html'}")
+    output.result(result)

@@ -7,9 +7,9 @@ import pytest
 
 from manifoldflow.errors import DataError
 from manifoldflow.evaluation import Extractor
-from manifoldflow.report.experiment_findings import experiment_findings
-from manifoldflow.steps import DataChoice, ExperimentSettings, run_experiment
-from manifoldflow.steps.experiment_tables import experiment_tables, tables_to_markdown
+from manifoldflow.experiments import ExperimentSettings, run_experiment
+from manifoldflow.experiments.pinf.tables import experiment_findings, experiment_tables, tables_to_markdown
+from manifoldflow.steps import DataChoice
 from manifoldflow.training import TrainSettings
 
 TINY = ExperimentSettings(

@@ -8,10 +8,9 @@ import torch
 
 from manifoldflow.data import load_images
 from manifoldflow.errors import DataError
+from manifoldflow.experiments.realism.measures import PathOptions, solve
+from manifoldflow.experiments.realism.study import RealismSettings, image_models, realism_to_markdown, run_realism
 from manifoldflow.steps import DataChoice
-from manifoldflow.steps.realism import RealismSettings, realism_to_markdown, run_realism
-from manifoldflow.steps.realism_models import image_models
-from manifoldflow.steps.realism_paths import PathOptions, solve
 from manifoldflow.training import TrainSettings
 
 SETTINGS = RealismSettings(

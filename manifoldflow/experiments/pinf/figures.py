@@ -4,8 +4,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..files import atomic_path
-from .plots import figure_with_axes, line_style
+from ...files import atomic_path
+from ...report.plots import figure_with_axes, line_style
 
 __all__ = ["write_experiment_figures"]
 

@@ -1,28 +1,39 @@
 """The experiments of the Realism Index papers (arXiv 1904.03445), rerun: figures 1, 2, 4 to 9, the soap bubble."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..data import ImageSet
-from ..files import growing_folder, write_json, write_text
-from ..models import DCGAN, WAE
-from ..realism import StandardNormalIndex, density_index, semicircle
-from ..report.realism import plane_figure, profile_figure, rows_figure, save_figure, steps_figure
-from ..training import TrainSettings, train_classifier
-from .realism_models import image_models
-from .realism_paths import PathOptions, near_linearity, plane, profile, realism_row, solve, step_lengths
-from .realism_soap import SOAP_HEADER, soap_bubble
-from .record import versions
-from .tables import markdown_table
-from .train import DataChoice
+from ...data import ImageSet
+from ...files import growing_folder, write_json, write_text
+from ...models import DCGAN, WAE
+from ...realism import StandardNormalIndex, density_index, semicircle
+from ...report.table import markdown_table
+from ...steps.record import versions
+from ...steps.train import DataChoice
+from ...training import TrainSettings, train_autoencoder, train_classifier, train_gan
+from ...training.checkpoint import CHECKPOINTS
+from ...training.saved import load_weights, save_weights
+from .drawings import plane_figure, profile_figure, rows_figure, save_figure, steps_figure
+from .measures import (
+    SOAP_HEADER,
+    PathOptions,
+    near_linearity,
+    plane,
+    profile,
+    realism_row,
+    soap_bubble,
+    solve,
+    step_lengths,
+)
 
-__all__ = ["RealismSettings", "run_realism", "realism_to_markdown"]
+__all__ = ["GAN_RATE", "RealismSettings", "image_models", "realism_to_markdown", "run_realism"]
 
 _STRIP_TIMES = torch.linspace(0, 1, 11)
 _STRIP_PAIRS = 4
@@ -195,3 +206,55 @@ def _soap(
         f"features of a classifier of accuracy {accuracy:.3f})"
     )
     yield _table(title, SOAP_HEADER, rows)
+
+
+GAN_RATE = 4e-4
+"""Peak learning rate of the DCGANs: the published 2e-4 on average over the cosine schedule."""
+
+
+def image_models(
+    images: Tensor,
+    folder: Path,
+    training: TrainSettings,
+    *,
+    dim: int,
+    channels: int,
+    progress: bool = True,
+    say: Callable[[str], None] = lambda text: None,
+) -> dict[str, DCGAN | WAE]:
+    """The models by name, trained where `folder` does not hold their weights yet; an unfinished training goes on.
+
+    Args:
+        images: `(m, c, h, w)` in [0, 1], height and width divisible by 4.
+        folder: Where <name>.safetensors and the logs go.
+        training: Of each model; a DCGAN has its own learning rate. Its seed is given to torch's global generator.
+        dim: Coordinates of a latent.
+        channels: Of the widest resolution.
+        progress: Show progress bars.
+        say: Called with a line before each training.
+
+    Returns:
+        "gan-semicircle", "gan-normal" and "wae-semicircle", in eval mode, without gradients of their parameters.
+    """
+    shape = (images.shape[1], images.shape[2], images.shape[3])
+    torch.manual_seed(training.seed)
+    built: dict[str, DCGAN | WAE] = {
+        "gan-semicircle": DCGAN(shape, prior=semicircle(dim), channels=channels),
+        "gan-normal": DCGAN(shape, dim, channels=channels),
+        "wae-semicircle": WAE(shape, prior=semicircle(dim), channels=channels),
+    }
+    for name, model in built.items():
+        weights, log = folder / f"{name}.safetensors", folder / name
+        if weights.is_file():
+            load_weights(weights, model, "this experiment")
+        else:
+            say(f"training {name}")
+            if isinstance(model, DCGAN):
+                settings = replace(training, learning_rate=GAN_RATE)
+                train_gan(model, images, settings, folder=log, resume=True, progress=progress, title=name)
+            else:
+                train_autoencoder(model, images, training, folder=log, resume=True, progress=progress, title=name)
+            save_weights(weights, model)
+            shutil.rmtree(log / CHECKPOINTS, ignore_errors=True)
+        model.eval().requires_grad_(False)
+    return built

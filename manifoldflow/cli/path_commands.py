@@ -1,0 +1,229 @@
+"""`manifoldflow interpolate`, `ends`, `solve`, `evaluate` and `report`."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .app import Device, ExtractorName, Features, Json, Out, Output, Quiet, Seed, Weights, app, chosen_extractor
+
+__all__ = ["ends", "evaluate", "interpolate", "report", "solve"]
+
+
+@app.command()
+def interpolate(
+    model: Annotated[Path, typer.Argument(help="Folder that 'manifoldflow train' wrote.")],
+    out: Out,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Such as linear, norm-corrected, slerp, geodesic, matched, bridge; what suits the model's base "
+            "(an unsuitable one lists them), or optimised: shortest on the base's manifold where points cost minus the "
+            "log of their two-sided typicality (slower; distances are those of the manifold, not of images). Give it "
+            "several times for several; default: those of the demo."
+        ),
+    ] = None,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of test images of different classes.")] = 100,
+    steps: Annotated[int, typer.Option(min=2, help="Times a path, both ends included.")] = 11,
+    data: Annotated[
+        str | None, typer.Option(help="Take the pairs from this data instead of the model's test images.")
+    ] = None,
+    gif: Annotated[bool, typer.Option("--gif", help="Also write an animation of each method.")] = False,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Also a sheet of so many random paths between the first pair, by each bridge.")
+    ] = 0,
+    grid: Annotated[
+        int, typer.Option(min=0, help="Also a grid of so many images a side between the first two pairs' ends.")
+    ] = 0,
+    device: Device = "auto",
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Interpolate between held-out images: for each method one .npz with points and images, and one .png."""
+    from ..steps import interpolate_step
+
+    output = Output(quiet, as_json)
+
+    record = interpolate_step(
+        model,
+        out,
+        methods=method,
+        pairs=pairs,
+        steps=steps,
+        seed=seed,
+        data=data,
+        animate=gif,
+        samples=samples,
+        grid_side=grid,
+        device=device,
+        progress=output.talks,
+    )
+    output.say(f"{pairs} pairs by {', '.join(record['settings']['methods'])}: {out}")
+    output.result(record)
+
+
+@app.command()
+def ends(
+    model: Annotated[Path, typer.Argument(help="Folder that 'manifoldflow train' wrote.")],
+    out: Annotated[Path, typer.Option(help="File to write; a new .npz.")],
+    pairs: Annotated[int, typer.Option(min=1, help="How many pairs of end points.")] = 1000,
+    data: Annotated[
+        str | None, typer.Option(help="Take the images from this data instead of the model's test images.")
+    ] = None,
+    from_base: Annotated[
+        bool, typer.Option("--from-base", help="Draw the end points from the model's base instead of encoding images.")
+    ] = False,
+    device: Device = "auto",
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write a file of end points for 'manifoldflow solve': encoded pairs of images of different classes."""
+    from ..steps import ends_step
+
+    output = Output(quiet, as_json)
+
+    ends_step(model, out, pairs=pairs, seed=seed, data=data, from_base=from_base, device=device)
+    output.say(f"{pairs} pairs of end points: {out}")
+    output.result({"command": "ends", "pairs": pairs, "out": str(out)})
+
+
+class StoredFeatures(StrEnum):
+    """Networks whose features of the paths are stored."""
+
+    none = "none"
+    classifier = "classifier"
+    inception = "inception"
+
+
+class Stored(StrEnum):
+    """What is kept of each path."""
+
+    points = "points"
+    images = "images"
+    values = "values"
+
+
+@app.command()
+def solve(
+    model: Annotated[Path, typer.Argument(help="Folder that 'manifoldflow train' wrote.")],
+    ends: Annotated[
+        Path,
+        typer.Argument(
+            help="An .npz file with start and end: points (rows, n) as 'manifoldflow ends' writes them, or images "
+            "(rows, c, h, w) of uint8, which are encoded."
+        ),
+    ],
+    out: Out,
+    method: Annotated[
+        str, typer.Option(help="A method that suits the model's base (an unsuitable one lists them), or optimised.")
+    ] = "matched",
+    steps: Annotated[int, typer.Option(min=2, help="Times a path, both ends included.")] = 11,
+    option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE, an option of the method such as horizon=2; repeatable.")
+    ] = None,
+    store: Annotated[
+        list[Stored] | None,
+        typer.Option(
+            help="What to keep: points, images, values (bits per dimension, typicality, lengths, features); "
+            "repeatable; default: points and images."
+        ),
+    ] = None,
+    features: Annotated[
+        StoredFeatures,
+        typer.Option(help="With --store values, whose features: a classifier trained here on the data, or Inception."),
+    ] = StoredFeatures.none,
+    weights: Weights = None,
+    chunk: Annotated[int, typer.Option(min=1, help="Rows solved at once; they bound the memory.")] = 32,
+    accelerator: Annotated[str, typer.Option(help="As Lightning takes it: auto, cpu, gpu ...")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="Processes on each machine.")] = 1,
+    num_nodes: Annotated[int, typer.Option(min=1, help="Machines; start the same command on each.")] = 1,
+    strategy: Annotated[str, typer.Option(help="As Lightning takes it: auto, ddp ...")] = "auto",
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Solve the paths of all rows; the same command again continues what was stopped. One .npy for each array."""
+    from ..steps import solve_step
+    from ..training import Placement
+
+    output = Output(quiet, as_json)
+
+    if features is StoredFeatures.inception:
+        extractor = chosen_extractor(ExtractorName.inception, weights)
+    elif weights is not None:
+        raise ValueError("weights: only --features inception takes them; leave --weights out")
+    else:
+        extractor = None if features is StoredFeatures.none else features.value
+    record = solve_step(
+        model,
+        ends,
+        out,
+        method=method,
+        steps=steps,
+        seed=seed,
+        options=dict(_parsed(text) for text in option or ()),
+        chunk=chunk,
+        store=tuple(store) if store else ("points", "images"),
+        extractor=extractor,
+        placement=Placement(accelerator, devices, num_nodes, strategy),
+        progress=output.talks,
+    )
+    if record is not None:
+        result = record["result"]
+        failed = f", {result['failed']} failed: see {out / 'summary.json'}" if result["failed"] else ""
+        output.say(f"{result['rows']} rows by {record['settings']['method']}{failed}: {out}")
+        output.result(record)
+
+
+def _parsed(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"option: expected NAME=VALUE, got {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+@app.command()
+def evaluate(
+    interpolations: Annotated[list[Path], typer.Argument(help="Folders that 'manifoldflow interpolate' wrote.")],
+    out: Out,
+    extractor: Features = ExtractorName.classifier,
+    weights: Weights = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Compare interpolations of the same pairs: evaluation.json, table.csv, table.md; prints the table."""
+    from ..steps import evaluate_step
+
+    output = Output(quiet, as_json)
+
+    network = chosen_extractor(extractor, weights)
+    result = evaluate_step(interpolations, out, seed=seed, extractor=network, device=device, progress=output.talks)
+    output.table(result)
+    output.say(f"Table: {out / 'table.csv'}")
+    output.result(result)
+
+
+@app.command()
+def report(
+    evaluation: Annotated[Path, typer.Argument(help="Folder that 'manifoldflow evaluate' wrote.")],
+    out: Out,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write one self-contained report.html, its figures as PNG and the table as CSV."""
+    from ..steps import report_step
+
+    output = Output(quiet, as_json)
+
+    result = report_step(evaluation, out)
+    output.say(f"Report: {out / 'report.html'}")
+    output.result(result)
