@@ -48,7 +48,7 @@ def test_a_whole_run_and_its_repetition(tmp_path):
 
 
 def test_an_unfinished_training_goes_on(tmp_path, monkeypatch):
-    from manifoldflow.steps import realism_models
+    from manifoldflow.experiments.realism import study
 
     data = load_images("digits")
     images = data.images[:512].float() / (data.levels - 1)
@@ -58,15 +58,15 @@ def test_an_unfinished_training_goes_on(tmp_path, monkeypatch):
         return models["wae-semicircle"].decoder[0].weight
 
     whole = trained(tmp_path / "whole")
-    real = realism_models.train_autoencoder
-    monkeypatch.setattr(realism_models, "train_autoencoder", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+    real = study.train_autoencoder
+    monkeypatch.setattr(study, "train_autoencoder", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "parts")
     assert {p.name for p in (tmp_path / "parts").glob("*.safetensors")} == {
         "gan-normal.safetensors",
         "gan-semicircle.safetensors",
     }
-    monkeypatch.setattr(realism_models, "train_autoencoder", real)
+    monkeypatch.setattr(study, "train_autoencoder", real)
     assert torch.equal(trained(tmp_path / "parts"), whole)
 
 
