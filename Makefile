@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO_OUT ?= runs/demo
 DEVICE ?= cpu
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations 20
 
 .PHONY: bench coverage demo docs test test-all test-browser lint format types imports wheel clean
 .DEFAULT_GOAL := test
@@ -32,13 +34,13 @@ demo: $(VENV)/.demo  ## Train three flows on the digits, interpolate, evaluate, 
 	$(BIN)/manifoldflow demo --out $(DEMO_OUT)
 
 test: lint types imports  ## Everything that CI checks
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: lint types imports  ## Also the long statistical and training tests
-	$(BIN)/python -m pytest -m "not browser"
+	$(PYTEST) -m "not browser"
 
 coverage: $(VENV)/.dev  ## Lines and branches that the tests reach, file by file
-	$(BIN)/python -m pytest --cov=manifoldflow --cov-branch --cov-report=term
+	$(PYTEST) --cov=manifoldflow --cov-branch --cov-report=term
 
 test-browser: $(VENV)/.dev  ## The report page in the system's Chromium (Debian: apt-get install chromium)
 	$(PIP) install --quiet -c constraints.txt -e ".[browser]"

@@ -1,15 +1,19 @@
-"""The reference has every public name and no other, and every figure of the gallery has its command."""
+"""The Python of the pages runs, the reference has every public name and no other, each figure has its command."""
 
 import importlib
 import pkgutil
 import re
-from pathlib import Path
+import runpy
 
 import pytest
 
 import manifoldflow as mf
+from manifoldflow.data import DATA_SETS
+from manifoldflow.interpolation import METHODS
 
-DOCS = Path(__file__).parent.parent / "docs"
+from .pages import ROOT, blocks, run_python
+
+DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
 # The command line explains itself, `files` is internal; `errors` is a module of public names, not a folder.
 ROOMS = sorted({room.name for room in pkgutil.iter_modules(mf.__path__) if room.ispkg} - {"cli", "files"} | {"errors"})
@@ -45,12 +49,36 @@ def test_names_of_the_package_itself_are_listed():
     assert all(f"`{name}`" in text for name in short)
 
 
-@pytest.mark.parametrize("page", ["geometry", "realism"])
-def test_python_of_the_pages_that_are_not_executed_runs(page):
-    blocks = re.findall(r"```python\n(.*?)```", (DOCS / f"{page}.md").read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, f"{page}.md", "exec"), {})
+PAGES = {"docs/data.md": 1, "docs/distributions.md": 3, "docs/geometry.md": 1, "docs/realism.md": 1}
+
+
+@pytest.mark.parametrize(("page", "count"), PAGES.items())
+def test_python_of_the_pages_that_are_not_executed_runs(page, count, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert len(blocks(page)) == count
+    run_python(page)
+
+
+def test_the_page_on_interpolation_runs():
+    names = run_python("docs/interpolation.md")
+    assert tuple(names["points"].shape) == (8, 9, 4, 16, 16)
+    assert tuple(names["walks"].shape) == (5, 8, 33, 4, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("page", "names"), [("interpolation.md", METHODS), ("data.md", DATA_SETS)], ids=["methods", "data"]
+)
+def test_the_tables_list_every_method_and_every_named_data_set(page, names):
+    first_cells = re.findall(r"^\| (`.*?) \|", (DOCS / page).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert set(re.findall(r"`(\S+?)`", " ".join(first_cells))) >= set(names)
+
+
+def test_the_example_of_latent_diffusion_runs(capsys):
+    found = runpy.run_path(str(DOCS / "examples" / "latent_diffusion_interpolation.py"))
+    assert tuple(found["path"].shape) == (9, 4, 64, 64)
+    assert tuple(found["walks"].shape) == (3, 9, 4, 64, 64)
+    assert abs(float(found["norms"].mean()) / 128 - 1) < 0.02
+    assert "norm along the path" in capsys.readouterr().out
 
 
 def test_every_figure_of_the_gallery_is_shown_with_its_command():

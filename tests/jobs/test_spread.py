@@ -14,6 +14,8 @@ from manifoldflow.files import unfinished
 from manifoldflow.steps import solve_step
 
 CHUNK = 2
+# Each starts two processes that meet at a free port: one after the other.
+pytestmark = pytest.mark.xdist_group("two processes")
 
 
 def command(vmf, ends, out, devices=2):

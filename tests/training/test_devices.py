@@ -20,6 +20,8 @@ from manifoldflow.training.batches import EpochBatches, ImageData
 from manifoldflow.training.checkpoint import read_checkpoint
 from manifoldflow.training.placement import is_first_process
 
+# Each starts two processes that meet at a free port: one after the other.
+pytestmark = pytest.mark.xdist_group("two processes")
 # 1,258 images: 12 steps an epoch, 24 in all.
 SETTINGS = TrainSettings(epochs=2, batch_size=100, checkpoint_every=5, precision="64-true", average=0.9)
 ARGUMENTS = ["--base", "vmf", "--levels", "1", "--steps", "2", "--hidden", "16", "--epochs", "2", "--batch-size", "100"]
