@@ -1,9 +1,7 @@
 """Charts: z in R^d to points on a manifold and back, with the log-volume."""
 
-from .chart import Chart, Identity
-from .constraints import Simplex as SimplexConstraint
-from .defaults import default_chart
-from .simplex import AdditiveLogRatio, IsometricLogRatio, SimplexChart, StickBreaking
+from .chart import Chart, Identity, default_chart
+from .open_simplex import AdditiveLogRatio, IsometricLogRatio, SimplexChart, SimplexConstraint, StickBreaking
 from .stereographic import Stereographic
 
 __all__ = [

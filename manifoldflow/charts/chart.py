@@ -1,6 +1,7 @@
 """What every chart is: a bijection R^d -> manifold, with the log-volume of the manifold's measure."""
 
 from collections.abc import Sequence
+from functools import singledispatch
 from typing import Self
 
 import torch
@@ -8,7 +9,11 @@ from torch import Tensor
 from torch.distributions import constraints
 from torch.distributions.transforms import Transform
 
-__all__ = ["Chart", "Identity"]
+from .._geomstats import Manifold
+from ..checks import check_integer
+from ..manifolds import Euclidean
+
+__all__ = ["Chart", "Identity", "default_chart"]
 
 
 class Chart(Transform):
@@ -27,10 +32,8 @@ class Chart(Transform):
     sign = 1
 
     def __init__(self, dim: int, cache_size: int = 0) -> None:
-        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
-            raise ValueError(f"dim: expected a positive integer, got {dim!r}")
         super().__init__(cache_size=cache_size)
-        self.dim = dim
+        self.dim = check_integer("dim", dim)
 
     @property
     def ambient_dim(self) -> int:
@@ -92,3 +95,20 @@ class Identity(Chart):
     def _inverse(self, s: Tensor) -> Tensor:
         check_last("s", s, self.dim, self)
         return s
+
+
+@singledispatch
+def default_chart(space: Manifold) -> Chart:
+    """The chart of a Euclidean space, a sphere (stereographic) or a simplex (additive log-ratio).
+
+    Each chart's own file registers it for its kind of space, and so may a caller.
+
+    Raises:
+        ValueError: The space is of another kind.
+    """
+    raise ValueError(f"space: expected a Euclidean space, a Hypersphere or a Simplex, got {space!r}; give a chart")
+
+
+@default_chart.register
+def _chart_of_flat_space(space: Euclidean) -> Identity:
+    return Identity(space.dim)

@@ -5,10 +5,11 @@ from typing import Self
 
 import torch
 from pyro.distributions import TransformModule
+from pyro.distributions.constraints import sphere
 from torch import Tensor
 
-from .chart import Chart, check_last
-from .constraints import sphere
+from ..manifolds import Hypersphere
+from .chart import Chart, check_last, default_chart
 
 __all__ = ["Stereographic"]
 
@@ -120,3 +121,8 @@ class Stereographic(Chart, TransformModule):
     def __repr__(self) -> str:
         scale = self._number()
         return f"Stereographic({self.dim}" + (f", scale={scale:g})" if scale != 1 else ")")
+
+
+@default_chart.register
+def _chart_of_sphere(space: Hypersphere) -> Stereographic:
+    return Stereographic(space.dim)

@@ -1,26 +1,18 @@
 """Derivatives of curves by time: forward mode where every function knows it, a double reverse pass elsewhere."""
 
-import warnings
 from collections.abc import Callable
-from functools import cache
 
 import torch
 from torch import Tensor
 
+from ..manifolds.rows import load_forward_mode
+
 __all__ = ["forward_derivative", "reverse_velocity", "velocity_of"]
-
-
-@cache
-def _load_forward_mode() -> None:
-    """Let torch load its forward-mode rules; their first use warns of torch's own deprecated scripting."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.func.jvp(torch.sin, (torch.zeros(()),), (torch.ones(()),))
 
 
 def forward_derivative(function: Callable[[Tensor], Tensor], point: Tensor, direction: Tensor) -> Tensor:
     """Derivative of `function` at `point` along `direction`, by forward mode; itself differentiable."""
-    _load_forward_mode()
+    load_forward_mode()
     return torch.func.jvp(function, (point,), (direction,))[1]
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..special.series import horner
+
 __all__ = ["ExponentialPower", "Kernel", "Matern", "OrnsteinUhlenbeck", "Periodic", "SquaredExponential"]
 
 
@@ -158,11 +160,4 @@ class Matern(Kernel):
         x = (math.sqrt(2 * self.smoothness) / self.length_scale * lag.abs()).clamp_max(1e4)
         small = x < 0.5
         near = torch.where(small, x, 0)
-        return torch.where(small, -_horner(self._taylor, near), 1 - _horner(self._polynomial, x) * torch.exp(-x))
-
-
-def _horner(coefficients: list[float], x: Tensor) -> Tensor:
-    total = torch.zeros_like(x)
-    for coefficient in reversed(coefficients):
-        total = total * x + coefficient
-    return total
+        return torch.where(small, -horner(self._taylor, near), 1 - horner(self._polynomial, x) * torch.exp(-x))

@@ -2,18 +2,16 @@
 
 from .adapter import BroadcastingMetric, broadcasting
 from .aitchison import AitchisonMetric
-from .checks import check_points, check_tangent
 from .euclidean import Euclidean, FlatMetric
 from .fisher_rao import FisherRaoMetric
-from .frechet import frechet_mean
 from .hypersphere import Hypersphere, SphereMetric
 from .metric import TorchMetric
 from .product import Product, ProductMetric
 from .pullback import DiffeomorphicMetric, Pullback, PullbackMetric
+from .rows import is_eager
 from .simplex import Simplex
-from .space import Space, tolerance
-from .tangent_pca import TangentPCA
-from .tracing import is_eager
+from .space import Space, check_points, check_tangent, tolerance
+from .statistics import TangentPCA, frechet_mean
 
 __all__ = [
     "Euclidean",

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from .._geomstats import RiemannianMetric
-from .metric import TorchMetric, as_times, one_of
+from ..checks import one_of
+from .metric import TorchMetric, as_times
 from .rows import safe_sqrt
 
 __all__ = ["BroadcastingMetric", "broadcasting", "default_dtype", "flattened"]

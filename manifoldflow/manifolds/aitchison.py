@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..checks import one_of
 from ..errors import OffManifoldError
-from .metric import TorchMetric, as_times, one_of, rows_of
-from .rows import dot, in_blocks
-from .tracing import is_eager
+from .metric import TorchMetric, as_times, rows_of
+from .rows import dot, in_blocks, is_eager
 
 __all__ = ["AitchisonMetric"]
 

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from .._geomstats import EuclideanMetric, GeomstatsEuclidean, Manifold, RiemannianMetric
-from .metric import TorchMetric, identity_matrix, one_of
-from .space import Space, check_dim
+from ..checks import check_integer, one_of
+from .metric import TorchMetric, identity_matrix
+from .space import Space
 
 __all__ = ["Euclidean", "FlatCoordinates", "FlatMetric"]
 
@@ -118,7 +119,7 @@ class Euclidean(FlatCoordinates, GeomstatsEuclidean):
     """
 
     def __init__(self, dim: int, equip: bool = True) -> None:
-        super().__init__(check_dim(dim, 1), equip=equip)
+        super().__init__(check_integer("dim", dim), equip=equip)
 
     def __repr__(self) -> str:
         return f"Euclidean({self.dim})"

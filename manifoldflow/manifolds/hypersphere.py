@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from .._geomstats import GeomstatsHypersphere, HypersphereMetric
+from ..checks import check_integer, one_of
 from . import sphere_kernels
 from .euclidean import Euclidean
-from .metric import TorchMetric, as_times, identity_matrix, one_of, refuse_cut
+from .metric import TorchMetric, as_times, identity_matrix, refuse_cut
 from .rows import safe_sqrt
-from .space import Space, check_dim
+from .space import Space
 
 __all__ = ["Hypersphere", "SphereMetric"]
 
@@ -94,7 +95,7 @@ class Hypersphere(Space, GeomstatsHypersphere):
     """
 
     def __init__(self, dim: int, equip: bool = True) -> None:
-        super().__init__(check_dim(dim, 1), equip=equip)
+        super().__init__(check_integer("dim", dim), equip=equip)
 
     def __repr__(self) -> str:
         return f"Hypersphere({self.dim})"

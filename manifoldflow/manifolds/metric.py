@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from .._geomstats import RiemannianMetric
+from ..checks import check_choice, one_of
 from ..errors import CutLocusError
-from .rows import safe_sqrt
-from .tracing import is_eager
+from .rows import is_eager, safe_sqrt
 
 __all__ = ["TorchMetric"]
 
@@ -161,15 +161,6 @@ def identity_matrix(n: int, base_point: Tensor | None) -> Tensor:
     return eye.expand(*base_point.shape, n)
 
 
-def one_of(function: str, **options: Any) -> None:
-    """Raise unless exactly one of the named options is given."""
-    given = [name for name, value in options.items() if value is not None]
-    if len(given) != 1:
-        raise ValueError(
-            f"{function}: expected exactly one of {' and '.join(options)}, got {' and '.join(given) or 'neither'}"
-        )
-
-
 def as_times(t: Any, like: Tensor) -> Tensor:
     """Times as a tensor `(m,)` with the dtype and device of the points."""
     times = t.to(like) if isinstance(t, Tensor) else torch.as_tensor(t, dtype=like.dtype, device=like.device)
@@ -187,8 +178,7 @@ def refuse_cut(cut: Tensor, cut_locus: str, name: str, reason: str) -> None:
 
 def refuses(cut_locus: str, cut: Tensor) -> bool:
     """Whether the option `cut_locus` asks to raise here: it says so, some row is cut, and execution is eager."""
-    if cut_locus not in ("raise", "choose"):
-        raise ValueError(f"cut_locus: expected 'raise' or 'choose', got {cut_locus!r}")
+    check_choice("cut_locus", cut_locus, ("raise", "choose"))
     return cut_locus == "raise" and is_eager() and bool(cut.any())
 
 

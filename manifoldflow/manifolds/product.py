@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from .._geomstats import Manifold
+from ..checks import one_of
 from .adapter import broadcasting, flattened
-from .metric import TorchMetric, one_of
+from .metric import TorchMetric
 from .space import Space, tolerance
 
 __all__ = ["Product", "ProductMetric"]

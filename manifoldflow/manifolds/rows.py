@@ -1,25 +1,73 @@
-"""Row operations on `(*batch, n)` tensors, and their evaluation block by block.
+r"""Row operations on `(*batch, n)` tensors: how they run, block by block, and their smooth scalar factors.
 
 Large inputs on a CPU are bound by memory traffic: an elementwise pass over 10,000 x 3,072 floats that allocates its
 result costs several times one that stays in the cache. Where no gradient is recorded, a kernel is therefore
 run on blocks of rows that fit the cache, so that its temporaries never reach the memory and only the result
 is allocated. The kernel is the same code in both cases.
+
+`arctan_ratio` and `cos_sinc` are functions of a SQUARED tangent or angle, from which every spherical operation is made.
+Written in the square, they are analytic at 0, so that their derivatives of every order are finite at
+coincident points and zero tangents. Near 0 they are their Taylor polynomials where a derivative may be
+asked for: the closed forms have the right value there, but differentiating them cancels. The input of each
+closed form is guarded.
 """
 
+import math
+import warnings
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.func import jvp
 
-from .tracing import is_eager, is_recorded
+from ..special.series import horner
 
-__all__ = ["add_product", "combine", "dot", "in_blocks", "safe_sqrt"]
+__all__ = [
+    "add_product",
+    "arctan_ratio",
+    "combine",
+    "cos_sinc",
+    "dot",
+    "in_blocks",
+    "is_eager",
+    "is_recorded",
+    "load_forward_mode",
+    "safe_sqrt",
+]
 
 _BLOCK = 1 << 19  # elements of one array in one block: 2 MiB in float32
 _WHOLE = 1 << 21  # up to here a last-level cache holds the temporaries, and one block is fastest
 _SHORT = 64  # coordinates
 
 Kernel = Callable[..., tuple[Tensor, ...]]
+
+
+def is_eager() -> bool:
+    """True outside torch.compile, torch.export, torch.jit.trace and the torch.func transforms.
+
+    Under those, branching on a value breaks the graph or raises: kernels then return masks only.
+    """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return False
+    # The only test torch offers for vmap, jvp and jacrev; autograd.Function uses it as well.
+    return not torch._C._are_functorch_transforms_active()
+
+
+def is_recorded(*arrays: Tensor) -> bool:
+    """Whether derivatives of these may be asked for: reverse or forward mode, a transform, a compiler."""
+    if not is_eager() or (torch.is_grad_enabled() and any(a.requires_grad for a in arrays)):
+        return True
+    return any(forward_ad.unpack_dual(a).tangent is not None for a in arrays)
+
+
+@cache
+def load_forward_mode() -> None:
+    """Run forward-mode differentiation once: torch loads parts of it then, with a deprecated call of its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        jvp(torch.sin, (torch.zeros(()),), (torch.ones(()),))
 
 
 def dot(x: Tensor, y: Tensor) -> Tensor:
@@ -78,3 +126,38 @@ def in_blocks(kernel: Kernel, *arrays: Tensor) -> tuple[Tensor, ...]:
         for result, block in zip(results, blocks):
             result[part] = block
     return tuple(r.reshape(batch + r.shape[arrays[0].ndim - 1 :]) for r in results)
+
+
+def arctan_ratio(x: Tensor) -> Tensor:
+    r"""arctan(sqrt x) / sqrt x = 1 - x/3 + x^2/5 - ..., for x >= 0."""
+    if not is_recorded(x):
+        root = _positive_root(x)
+        return root.atan() / root
+    small = x < 0.01
+    series = horner([(-1) ** k / (2 * k + 1) for k in range(_terms(x, 5, 9))], torch.where(small, x, 0.0))
+    root = torch.where(small, 1.0, x).sqrt()
+    return torch.where(small, series, root.atan() / root)
+
+
+def cos_sinc(x: Tensor) -> tuple[Tensor, Tensor]:
+    r"""cos(sqrt x) and sin(sqrt x) / sqrt x, for x >= 0."""
+    if not is_recorded(x):
+        root = _positive_root(x)
+        return root.cos(), root.sin() / root
+    small = x < 0.1
+    near = torch.where(small, x, 0.0)
+    terms = _terms(x, 6, 9)
+    cos = horner([(-1) ** k / math.factorial(2 * k) for k in range(terms)], near)
+    sinc = horner([(-1) ** k / math.factorial(2 * k + 1) for k in range(terms)], near)
+    root = torch.where(small, 1.0, x).sqrt()
+    return torch.where(small, cos, root.cos()), torch.where(small, sinc, root.sin() / root)
+
+
+def _positive_root(x: Tensor) -> Tensor:
+    """Square root, with the smallest normal number for 0, where every function here is 1 to the last bit."""
+    return x.clamp_min(torch.finfo(x.dtype).tiny).sqrt()
+
+
+def _terms(x: Tensor, single: int, double: int) -> int:
+    """Enough terms for two derivatives to be exact to the dtype at the end of the series' range."""
+    return double if x.dtype == torch.float64 else single

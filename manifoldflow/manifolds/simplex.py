@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from .._geomstats import LevelSet
+from ..checks import check_choice, check_integer
 from .aitchison import AitchisonMetric
 from .euclidean import Euclidean, FlatMetric
 from .fisher_rao import FisherRaoMetric
 from .metric import TorchMetric
-from .space import Space, check_dim
+from .space import Space
 
 __all__ = ["Simplex"]
 
@@ -52,10 +53,8 @@ class Simplex(Space, LevelSet):
     tangent_everywhere = True
 
     def __init__(self, dim: int, equip: bool = True, *, metric: str = "fisher_rao") -> None:
-        if metric not in METRICS:
-            raise ValueError(f"metric: expected one of {', '.join(map(repr, METRICS))}, got {metric!r}")
-        self.metric_name = metric
-        self.dim = check_dim(dim, 1)  # geomstats asks for the embedding space before it sets the dimension
+        self.metric_name = check_choice("metric", metric, METRICS)
+        self.dim = check_integer("dim", dim)  # geomstats asks for the embedding space before it sets the dimension
         super().__init__(dim=dim, shape=(dim + 1,), equip=equip)
 
     def __repr__(self) -> str:

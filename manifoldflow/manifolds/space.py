@@ -1,21 +1,20 @@
-"""What every space of this library shares: membership by dtype, and the sentences that errors are made of."""
+"""What every space shares: membership by dtype, and checks of points and tangent vectors that name argument and row."""
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .metric import TorchMetric
+from .._geomstats import Manifold
+from ..checks import check_tensors
+from ..errors import OffManifoldError
+from .adapter import flattened
+from .metric import TorchMetric, rows_of
+from .rows import is_eager
 
-__all__ = ["Space", "check_dim", "tolerance"]
-
-
-def check_dim(dim: int, least: int) -> int:
-    """The dimension, or a ValueError if it is not an integer of at least `least`."""
-    if not isinstance(dim, int) or isinstance(dim, bool) or dim < least:
-        raise ValueError(f"dim: expected an integer >= {least}, got {dim!r}")
-    return dim
+__all__ = ["Space", "check_points", "check_tangent", "tolerance"]
 
 
 def tolerance(dtype: torch.dtype) -> float:
@@ -123,3 +122,80 @@ class Space:
         """Standard normal `(n_samples, n)`, or `(n,)` for one sample as in geomstats."""
         batch = () if n_samples == 1 else (n_samples,)
         return torch.randn(batch + self.shape, **options)
+
+
+def check_points(space: Manifold, **points: Tensor) -> None:
+    """Raise unless every named tensor holds points of `space`.
+
+    Args:
+        space: Any geomstats space.
+        **points: Tensors `(*batch, *space.shape)`, named as the caller's arguments are.
+
+    Raises:
+        TypeError: Not a floating-point tensor.
+        OffManifoldError: A wrong last dimension, mixed dtypes or devices, NaN, or a point off the manifold by more than
+            its dtype allows. Values are looked at in eager execution only.
+    """
+    check_tensors(points, space.shape, of=f"points of {_name(space)}", broadcast=False)
+    if not is_eager():
+        return
+    for name, point in points.items():
+        atol = tolerance(point.dtype)
+        if isinstance(space, Space):
+            off = ~(space.off(point.detach()) <= atol)
+            wanted, found = space.expectation(), space.finding
+        else:
+            off = ~flattened(partial(space.belongs, atol=atol), space.shape, (), point.detach()).bool()
+            off = off | _has_nan(space, point)
+            wanted, found = "its belongs() to hold", _foreign_finding
+        if bool(off.any()):
+            row = point.detach()[off][0]
+            got = "NaN" if bool(row.isnan().any()) else found(row)
+            raise OffManifoldError(
+                f"{name}: expected points on {_name(space)} ({wanted}, atol={atol:g}), got {got} at {rows_of(off)}; "
+                f"call {_name(space)}.projection({name}) first"
+            )
+
+
+def check_tangent(space: Manifold, base_point: Tensor, **vectors: Tensor) -> None:
+    """Raise unless every named tensor holds tangent vectors at `base_point`.
+
+    Args:
+        space: Any geomstats space.
+        base_point: Points `(*batch, *space.shape)`, not checked themselves.
+        **vectors: Tensors `(*batch, *space.shape)`, named as the caller's arguments are.
+
+    Raises:
+        TypeError: Not a floating-point tensor.
+        OffManifoldError: A wrong last dimension, mixed dtypes or devices, NaN, or a vector that is not tangent.
+    """
+    check_tensors({"base_point": base_point, **vectors}, space.shape, of=f"points of {_name(space)}")
+    if not is_eager():
+        return
+    for name, vector in vectors.items():
+        atol = tolerance(vector.dtype)
+        if isinstance(space, Space):
+            off = ~(space.off_tangent(vector.detach(), base_point.detach()) <= atol)
+            wanted = space.tangent_expectation()
+        else:
+            test = partial(space.is_tangent, atol=atol)
+            off = ~flattened(test, space.shape, (), vector.detach(), base_point.detach()).bool()
+            off = off | _has_nan(space, vector)
+            wanted = "its is_tangent() to hold"
+        if bool(off.any()):
+            raise OffManifoldError(
+                f"{name}: expected tangent vectors of {_name(space)} ({wanted}, atol={atol:g}), got others at "
+                f"{rows_of(off)}; call {_name(space)}.to_tangent({name}, base_point) first"
+            )
+
+
+def _has_nan(space: Manifold, array: Tensor) -> Tensor:
+    return array.isnan().flatten(array.ndim - len(space.shape)).any(-1)
+
+
+def _foreign_finding(point: Tensor) -> str:
+    return "points off it"
+
+
+def _name(space: Manifold) -> str:
+    return repr(space) if isinstance(space, Space) else type(space).__name__

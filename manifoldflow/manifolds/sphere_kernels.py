@@ -23,9 +23,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .rows import add_product, combine, dot, in_blocks, safe_sqrt
-from .scalars import arctan_ratio, cos_sinc
-from .tracing import is_eager, is_recorded
+from .rows import add_product, arctan_ratio, combine, cos_sinc, dot, in_blocks, is_eager, is_recorded, safe_sqrt
 
 __all__ = ["angle", "antipodal", "any_direction", "exp", "log", "slerp", "transport_along", "transport_to"]
 

@@ -2,6 +2,7 @@
 
 from .bessel import (
     log_sphere_area,
+    vmf_concentration,
     vmf_divergence,
     vmf_log_partition,
     vmf_log_peak,
@@ -10,10 +11,9 @@ from .bessel import (
     vmf_mean_length_derivative,
     vmf_transverse_variance,
 )
-from .gamma_ratio import digamma_difference, log_gamma_ratio
 from .incomplete_gamma import gammainccinv, gammaincinv, log_gammainc, log_gammaincc
 from .log_tails import log1mexp, log_ndtri
-from .vmf_concentration import vmf_concentration
+from .series import digamma_difference, log_gamma_ratio
 
 __all__ = [
     "gammainccinv",

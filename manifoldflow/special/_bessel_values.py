@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ._debye import SMALLEST_RADIUS, series
+from .series import horner
 
 __all__ = ["complement", "derivative", "divergence", "log_partition", "log_peak", "mean_length", "transverse_variance"]
 
@@ -32,21 +33,13 @@ class _Point:
     def fall(self, w: Tensor) -> Tensor:
         """S(t = 1) - S, at order > 0; where kappa can be small, with the factor that vanishes there."""
         if self.order < SMALLEST_RADIUS:
-            return -self.series.stirling - _horner(self.series.value, self.x)
-        return w * self.order * self.inverse * _horner(self.series.complement, self.x)
+            return -self.series.stirling - horner(self.series.value, self.x)
+        return w * self.order * self.inverse * horner(self.series.complement, self.x)
 
     def scale(self) -> Tensor:
         """What multiplies kappa in A: 1/(order + R) - h^2 (1/2 + T)."""
-        correction = self.inverse * self.inverse * (0.5 + _horner(self.series.slope, self.x))
+        correction = self.inverse * self.inverse * (0.5 + horner(self.series.slope, self.x))
         return (self.order + self.radius).reciprocal() - correction
-
-
-def _horner(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
-    value = torch.full_like(x, coefficients[-1])
-    in_place = not torch.is_grad_enabled()
-    for coefficient in reversed(coefficients[:-1]):
-        value = value.mul_(x).add_(coefficient) if in_place else value * x + coefficient
-    return value
 
 
 def _large_log_partition(kappa: Tensor, twice_order: int) -> Tensor:
@@ -60,7 +53,7 @@ def _large_log_partition(kappa: Tensor, twice_order: int) -> Tensor:
 def _large_log_peak(kappa: Tensor, twice_order: int) -> Tensor:
     p = _Point(kappa, twice_order)
     if twice_order == 0:
-        return 0.5 * torch.log(2 * math.pi * kappa) - _horner(p.series.value, p.x)
+        return 0.5 * torch.log(2 * math.pi * kappa) - horner(p.series.value, p.x)
     w = p.excess()
     # kappa - order * w = order (1 + z - sqrt(1 + z^2)) with z = kappa / order, as one quotient.
     linear = 2 * p.order * kappa / (p.order + kappa + p.radius)
@@ -71,9 +64,9 @@ def _large_divergence(kappa: Tensor, twice_order: int) -> Tensor:
     """kappa A - L, in which the terms linear in kappa have cancelled."""
     p = _Point(kappa, twice_order)
     sine = p.square * p.inverse * p.inverse  # 1 - t^2
-    slope = sine * (0.5 + _horner(p.series.slope, p.x))
+    slope = sine * (0.5 + horner(p.series.slope, p.x))
     if twice_order == 0:
-        return 0.5 * torch.log(2 * math.pi * kappa) - _horner(p.series.value, p.x) - slope
+        return 0.5 * torch.log(2 * math.pi * kappa) - horner(p.series.value, p.x) - slope
     w = p.excess()
     return p.order * torch.log1p(0.5 * w) + 0.5 * torch.log1p(w) + p.fall(w) - slope
 
@@ -85,14 +78,14 @@ def _large_mean_length(kappa: Tensor, twice_order: int) -> Tensor:
 def _large_complement(kappa: Tensor, twice_order: int) -> Tensor:
     p = _Point(kappa, twice_order)
     leading = p.order * (1 + p.order / (p.radius + kappa)) / (p.order + p.radius)
-    return leading + kappa * p.inverse * p.inverse * (0.5 + _horner(p.series.slope, p.x))
+    return leading + kappa * p.inverse * p.inverse * (0.5 + horner(p.series.slope, p.x))
 
 
 def _large_derivative(kappa: Tensor, twice_order: int) -> Tensor:
     p = _Point(kappa, twice_order)
     t = p.order * p.inverse
-    slope = _horner(p.series.slope, p.x)
-    curvature = _horner(p.series.curvature, p.x)
+    slope = horner(p.series.slope, p.x)
+    curvature = horner(p.series.curvature, p.x)
     return p.inverse * (t / (1 + t) + p.inverse * (0.5 + curvature - t * t * (1 + slope + curvature)))
 
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from .log_tails import log1mexp, log_ndtri
+from .series import STIRLING, horner
 
 __all__ = ["gammainccinv", "gammaincinv", "log_gammainc", "log_gammaincc"]
 
@@ -29,7 +30,6 @@ _NODES, _WEIGHTS = (torch.from_numpy(v) for v in np.polynomial.legendre.leggauss
 _NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2  # on [0, 1]
 _NEWTON_STEPS = 16
 _DEPTH = 42.0  # the integrand is cut where it has fallen by exp(-42) < 2^-60
-_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
 
 
 def _log_prefactor(a: Tensor, x: Tensor) -> Tensor:
@@ -38,9 +38,7 @@ def _log_prefactor(a: Tensor, x: Tensor) -> Tensor:
     big, small = torch.where(large, a, 17.0), torch.where(large, 1.0, a)
     excess = torch.where(large, (x - big) / big, 0.0)
     inverse = big.reciprocal()
-    tail = torch.zeros_like(big)
-    for coefficient in reversed(_STIRLING):
-        tail = tail * inverse * inverse + coefficient
+    tail = horner(STIRLING, inverse * inverse)
     stirling = big * (torch.log1p(excess) - excess) - 0.5 * torch.log(2 * math.pi * big) - tail * inverse
     direct = small * x.log() - x - torch.lgamma(small + 1)
     return torch.where(large, stirling, direct)

@@ -127,7 +127,7 @@ def test_shapes(build):
 @every_chart
 @pytest.mark.parametrize("dim", [0, -1, 2.0, True])
 def test_refuses_a_bad_dimension(build, dim):
-    with pytest.raises(ValueError, match="dim: expected a positive integer"):
+    with pytest.raises(ValueError, match="dim: expected an integer >= 1"):
         build(dim)
 
 

@@ -62,9 +62,11 @@ def test_shapes_dtypes_and_devices():
         check_points(space, x=x, y=x.double())
     with pytest.raises(OffManifoldError, match="y: expected device cpu as of x, got meta"):
         check_points(space, x=x, y=x.to("meta"))
-    with pytest.raises(TypeError, match=r"x: expected a floating-point tensor, got torch.int64"):
+    with pytest.raises(
+        TypeError, match=r"x: expected a floating-point tensor, got a tensor of shape .* and dtype int64; convert"
+    ):
         check_points(space, x=torch.tensor([1, 0, 0]))
-    with pytest.raises(TypeError, match="x: expected a floating-point tensor, got list"):
+    with pytest.raises(TypeError, match="x: expected a floating-point tensor, got a list; convert it"):
         check_points(space, x=[1.0, 0.0, 0.0])
 
 

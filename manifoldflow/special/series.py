@@ -1,21 +1,28 @@
-"""Differences of log-gammas and digammas at neighbouring large arguments, without cancellation."""
+"""Polynomials, and Stirling's series: differences of log-gammas at neighbouring arguments, without cancellation."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-__all__ = ["digamma_difference", "log_gamma_ratio"]
+__all__ = ["STIRLING", "digamma_difference", "horner", "log_gamma_ratio"]
 
 # Stirling's series, sum of B_2k / (2k (2k - 1) x^(2k - 1)); from 16 on, these reach the last bit of float64.
-_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
 _LARGE = 16.0
 
 
-def _series(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
-    inverse = 1 / (x * x)
-    value = torch.zeros_like(x)
-    for coefficient in reversed(coefficients):
-        value = value * inverse + coefficient
+def horner(coefficients: Sequence[float], x: Tensor) -> Tensor:
+    """The polynomial in x with these coefficients, from the constant up."""
+    value = torch.full_like(x, coefficients[-1])
+    in_place = not torch.is_grad_enabled()
+    for coefficient in reversed(coefficients[:-1]):
+        value = value.mul_(x).add_(coefficient) if in_place else value * x + coefficient
     return value
+
+
+def _series(x: Tensor, coefficients: Sequence[float]) -> Tensor:
+    return horner(coefficients, 1 / (x * x))
 
 
 def log_gamma_ratio(a: Tensor, b: Tensor) -> Tensor:
@@ -23,7 +30,7 @@ def log_gamma_ratio(a: Tensor, b: Tensor) -> Tensor:
     x, y = torch.broadcast_tensors(a.double(), torch.as_tensor(b, device=a.device).double())
     large = x >= _LARGE
     safe = torch.where(large, x, _LARGE)
-    rest = _series(safe + y, _STIRLING) / (safe + y) - _series(safe, _STIRLING) / safe
+    rest = _series(safe + y, STIRLING) / (safe + y) - _series(safe, STIRLING) / safe
     stirling = (safe - 0.5) * torch.log1p(y / safe) + y * torch.log(safe + y) - y + rest
     low = torch.where(large, 1.0, x)
     return torch.where(large, stirling, torch.lgamma(low + y) - torch.lgamma(low)).to(a.dtype)
@@ -34,7 +41,7 @@ def digamma_difference(a: Tensor, b: Tensor) -> Tensor:
     x, y = torch.broadcast_tensors(a.double(), torch.as_tensor(b, device=a.device).double())
     large = x >= _LARGE
     safe = torch.where(large, x, _LARGE)
-    slopes = tuple((2 * k + 1) * c for k, c in enumerate(_STIRLING))
+    slopes = tuple((2 * k + 1) * c for k, c in enumerate(STIRLING))
     rest = _series(safe, slopes) / safe.square() - _series(safe + y, slopes) / (safe + y).square()
     stirling = torch.log1p(y / safe) + 0.5 * y / (safe * (safe + y)) + rest
     low = torch.where(large, 1.0, x)
