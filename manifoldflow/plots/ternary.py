@@ -117,9 +117,11 @@ def _frame(drawing: Drawing, names: tuple[str, str, str]) -> None:
             start = share * _CORNERS[full] + (1 - share) * _CORNERS[empty]
             end = share * _CORNERS[full] + (1 - share) * _CORNERS[other]
             drawing.background += ax.plot(*np.stack([start, end]).T, color="0.6", linewidth=0.4, zorder=1)
+            x, y = start + shift
             drawing.background.append(
                 ax.text(
-                    *(start + shift).tolist(),
+                    x,
+                    y,
                     f"{share:.1f}",
                     fontsize=8,
                     color="0.3",
