@@ -135,7 +135,14 @@ def _frame(drawing: Drawing, names: tuple[str, str, str]) -> None:
         text = f"← {names[full]}" if full == 0 else f"{names[full]} →"  # the way the part grows
         drawing.background.append(
             ax.text(
-                *middle.tolist(), text, fontsize=10, ha="center", va="center", rotation=angle, rotation_mode="anchor"
+                middle[0],
+                middle[1],
+                text,
+                fontsize=10,
+                ha="center",
+                va="center",
+                rotation=angle,
+                rotation_mode="anchor",
             )
         )
     ax.set(aspect="equal", xlim=(-0.16, 1.16), ylim=(-0.16, _HEIGHT + 0.1))
