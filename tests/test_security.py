@@ -84,6 +84,7 @@ def test_pickles_as_weights(tmp_path, malicious):
     culprit, marker = malicious
     description = FlowDescription((1, 4, 4), levels=1, steps=1, hidden=4)
     save_flow(tmp_path, SavedFlow(build_flow(description), description, 17, {}))
+    load_flow(tmp_path)
     torch.save(culprit, tmp_path / "flow.safetensors")
     with pytest.raises(DataError, match=r"flow\.safetensors: not a readable safetensors file"):
         load_flow(tmp_path)
@@ -107,6 +108,7 @@ def test_pickles_as_weights(tmp_path, malicious):
 def test_a_description_that_asks_for_all_memory(tmp_path, field, value, message):
     description = FlowDescription((1, 4, 4), levels=1, steps=1, hidden=4)
     save_flow(tmp_path, SavedFlow(build_flow(description), description, 17, {}))
+    load_flow(tmp_path)
     content = json.loads((tmp_path / "flow.json").read_text())
     content["flow"] |= {field: value} if field != "shape" else {"shape": value, "levels": 12, "steps": 1000}
     (tmp_path / "flow.json").write_text(json.dumps(content))
@@ -133,6 +135,7 @@ def npz_of_zeros(path, size, said=None):
 
 
 def test_npz_bombs(tmp_path):
+    assert read_npz(npz_of_zeros(tmp_path / "honest.npz", 1 << 24))["images"].shape == (1 << 24,)
     path = npz_of_zeros(tmp_path / "x.npz", 1 << 24, said=3 * GIB)
     for read in (read_numpy, read_npz):
         with pytest.raises(DataError, match=rf"x\.npz: .*promises {3 * GIB} bytes, more than the {GIB} allowed"):
@@ -150,12 +153,17 @@ def test_a_lying_directory_does_not_let_more_through(tmp_path):
 )
 @pytest.mark.parametrize("name", ["x.npy", "x.npz"])
 def test_numpy_headers_that_promise_something_else(tmp_path, name, shape):
-    content = npy_header(shape) + bytes(64)
-    if name == "x.npy":
-        (tmp_path / name).write_bytes(content)
-    else:
-        with zipfile.ZipFile(tmp_path / name, "w") as archive:
-            archive.writestr("images.npy", content)
+    def write(shape):
+        content = npy_header(shape) + bytes(64)
+        if name == "x.npy":
+            (tmp_path / name).write_bytes(content)
+        else:
+            with zipfile.ZipFile(tmp_path / name, "w") as archive:
+                archive.writestr("images.npy", content)
+
+    write("(1, 8, 8)")
+    assert load_images(tmp_path / name).images.shape == (1, 1, 8, 8)
+    write(shape)
     with pytest.raises(DataError, match=rf"{name}: not a readable numpy file .*(header promises|malformed node)"):
         load_images(tmp_path / name)
 
@@ -169,6 +177,8 @@ def test_idx_bombs(tmp_path, packed):
     with pytest.raises(DataError, match=f"cannot be read .*promises {3 * GIB} bytes, more than the {GIB} allowed"):
         read_idx(path)
     header = struct.pack(">HBB3I", 0, 8, 3, 1, 2, 2)
+    path.write_bytes(gzip.compress(header + bytes(4)) if packed else header + bytes(4))
+    assert read_idx(path).shape == (1, 2, 2)
     path.write_bytes(gzip.compress(header) + gzip.compress(bytes(1 << 24)) * 256 if packed else header + bytes(1 << 24))
     with pytest.raises(DataError, match="longer than the 4 bytes that its header promises"):
         read_idx(path)
@@ -191,6 +201,8 @@ def png_of_zeros(path, side):
 
 @pytest.mark.parametrize("side", [10_000, 16_000])
 def test_png_bombs(tmp_path, side):
+    png_of_zeros(tmp_path / "x.png", 64)
+    assert load_images(tmp_path, size=64).images.max() == 0
     png_of_zeros(tmp_path / "x.png", side)
     assert (tmp_path / "x.png").stat().st_size < 50_000
     with pytest.raises(DataError, match=r"x\.png: not a readable image \(Image size .* exceeds limit"):

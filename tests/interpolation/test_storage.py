@@ -60,7 +60,7 @@ def test_round_trip_of_bridge_samples(tmp_path):
 def test_files_that_are_not_paths(tmp_path):
     with pytest.raises(ValueError, match=r"file: expected a name that ends in .npz, got 'x.pt'"):
         save_path(torch.zeros(3, 2), tmp_path / "x.pt")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"none\.npz"):
         load_path(tmp_path / "none.npz")
     (tmp_path / "short.npz").write_bytes(b"PK\x03\x04 cut")
     np.savez(tmp_path / "other.npz", points=np.zeros(3))

@@ -141,6 +141,7 @@ def test_saved_models_come_back_the_same(tmp_path, description):
 )
 def test_damaged_descriptions_are_refused(tmp_path, changes, message):
     save_model(tmp_path, SavedModel(build_model(DESCRIPTIONS[1]), DESCRIPTIONS[1], {}))
+    load_model(tmp_path)
     path = tmp_path / "model.json"
     content = json.loads(path.read_text())
     content["model"].update(changes)
@@ -151,6 +152,7 @@ def test_damaged_descriptions_are_refused(tmp_path, changes, message):
 
 def test_damaged_files_are_refused(tmp_path):
     save_model(tmp_path, SavedModel(build_model(DESCRIPTIONS[1]), DESCRIPTIONS[1], {}))
+    load_model(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     name = "encoder.0.weight"
     save_file({**weights, name: torch.full_like(weights[name], float("nan"))}, tmp_path / "model.safetensors")

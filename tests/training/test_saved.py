@@ -40,6 +40,7 @@ def edit(folder, **changes):
 
 
 def test_weights_of_another_architecture(saved):
+    load_flow(saved[0])
     edit(saved[0], hidden=16)
     with pytest.raises(DataError, match=r"another architecture.*expected \(16, .* got \(8, "):
         load_flow(saved[0])
