@@ -7,17 +7,19 @@ from .dequantise import bits_per_dim, dequantise, hashed_uniform, quantise
 from .folder import read_image_folder
 from .idx import read_idx, read_idx_folder
 from .images import ImageSet, reduce_bits, split, split_published
-from .lat_long import from_lat_long, read_lat_long, to_lat_long
+from .lat_long import EARTH, from_lat_long, load_earth, read_lat_long, to_lat_long
 from .sources import DATA_SETS, load_images
 
 __all__ = [
     "DATA_SETS",
+    "EARTH",
     "ImageSet",
     "bits_per_dim",
     "dequantise",
     "from_lat_long",
     "hashed_uniform",
     "images_from_array",
+    "load_earth",
     "load_images",
     "quantise",
     "read_celeba",

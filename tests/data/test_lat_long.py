@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifoldflow.data import from_lat_long, read_lat_long, to_lat_long
+from manifoldflow.data import from_lat_long, load_earth, read_lat_long, to_lat_long
 from manifoldflow.errors import DataError
 from manifoldflow.manifolds import Hypersphere
 
@@ -111,3 +111,20 @@ def test_batches_and_gradients_of_the_inverse():
     assert to_lat_long(poles)[:, 0].tolist() == [90, -90]
     to_lat_long(poles).sum().backward()
     assert torch.isfinite(poles.grad).all()
+
+
+@pytest.mark.parametrize(("name", "count"), [("volcano", 827), ("earthquake", 6120)])
+def test_places_that_ship_with_the_package(name, count):
+    points = load_earth(name)
+    assert points.shape == (count, 3)
+    assert points.dtype == torch.float64
+    torch.testing.assert_close(torch.linalg.vector_norm(points, dim=-1), torch.ones(count, dtype=torch.float64))
+    # Japan's and Indonesia's are in both: a tenth and more lie within 25 degrees of 20 N 130 E.
+    middle = from_lat_long(torch.tensor([20.0, 130.0], dtype=torch.float64))
+    assert (points @ middle > math.cos(math.radians(25))).double().mean() > 0.1
+
+
+def test_unknown_places_are_refused():
+    assert len(load_earth("volcano"))
+    with pytest.raises(ValueError, match="name: expected .earthquake. or .volcano."):
+        load_earth("flood")
