@@ -18,7 +18,7 @@ from ._angle import ReparameterisedAngle, sample_haversine
 from ._around_loc import AroundLoc
 from ._directions import around
 from .angle import VonMisesFisherAngle
-from .constraints import check_floating
+from .fitting import weighted, weighted_mean
 
 __all__ = ["VonMisesFisher"]
 
@@ -121,28 +121,16 @@ class VonMisesFisher(AroundLoc):
             ValueError: There are no points, they are not of unit norm, a weight is negative or all are zero, or all
                 points coincide, where the likelihood has no maximum.
         """
-        if points.dim() < 2 or points.shape[-2] < 1 or points.shape[-1] < 2:
-            raise ValueError(f"points: expected shape (*batch, m, n), m >= 1, n >= 2, got {tuple(points.shape)}")
-        check_floating("points", points)
+        x, w = weighted(points, weights)
         if not bool(sphere.check(points).all()):
             raise ValueError("points: expected unit vectors, got points off the sphere; normalise them first")
         # Normalised anew: float32 norms are off by more than concentrated points differ.
-        x = points.double()
         x = x / torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        w = torch.ones_like(x[..., 0])
-        if weights is not None:
-            try:
-                w = weights.double().expand(w.shape)
-            except RuntimeError:
-                raise ValueError(
-                    f"weights: expected a shape that broadcasts to {tuple(w.shape)}, got {tuple(weights.shape)}"
-                ) from None
-        total = w.sum(-1, keepdim=True)
-        if bool((w < 0).any()) or not bool(((total > 0) & total.isfinite()).all()):
-            raise ValueError("weights: expected nonnegative finite numbers, not all zero in a batch")
-        mean = (w / total)[..., None, :].matmul(x)[..., 0, :]
+        mean = weighted_mean(x, w)
         length = torch.linalg.vector_norm(mean, dim=-1)
-        if bool((length >= 1 - 8 * torch.finfo(x.dtype).eps).any()):
+        # 1 - R^2 is the variance of unit vectors; 1 - R as a difference would lose the digits of high concentrations.
+        variance = (w * (x - mean[..., None, :]).square().sum(-1)).sum(-1)
+        if bool((variance == 0).any()):
             raise ValueError(
                 "points: expected at least two different directions, got coinciding points: the "
                 "likelihood grows without bound in the concentration"
@@ -150,5 +138,5 @@ class VonMisesFisher(AroundLoc):
         loc = mean / length.clamp(min=torch.finfo(x.dtype).tiny)[..., None]
         axis = torch.nn.functional.one_hot(torch.tensor(0, device=x.device), x.shape[-1]).to(x)
         loc = torch.where(length[..., None] > 0, loc, axis)  # any direction is a maximum
-        concentration = vmf_concentration(length, x.shape[-1])
+        concentration = vmf_concentration(length, x.shape[-1], complement=variance / (1 + length))
         return cls(loc.to(points.dtype), concentration.to(points.dtype))

@@ -151,8 +151,7 @@ class _Concentration(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(length: Tensor, n: int) -> Tensor:
-        missing = 1 - length
+    def forward(length: Tensor, missing: Tensor, n: int) -> Tensor:
         # Banerjee et al. (JMLR 6, 2005, eq. 4.4), then Newton's method for 1/(1 - A), which is nearly linear.
         kappa = length * (n - length * length) / (missing * (1 + length))
         for _ in range(_MOST_STEPS):
@@ -167,19 +166,24 @@ class _Concentration(torch.autograd.Function):
         return kappa
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: Tensor) -> None:
-        ctx.n = inputs[1]
-        ctx.save_for_backward(output)
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+        ctx.n = inputs[2]
+        ctx.save_for_backward(inputs[0], output)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (kappa,) = ctx.saved_tensors
-        return grad / vmf_mean_length_derivative(kappa, ctx.n), None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        length, kappa = ctx.saved_tensors
+        grad = grad / vmf_mean_length_derivative(kappa, ctx.n)
+        low = length < 0.5
+        return torch.where(low, grad, 0.0), torch.where(low, 0.0, -grad), None
 
 
-def vmf_concentration(length: Tensor, n: int) -> Tensor:
+def vmf_concentration(length: Tensor, n: int, *, complement: Tensor | None = None) -> Tensor:
     """kappa with A(kappa) = `length`, for lengths in [0, 1), any shape, and n >= 2; the inverse of `vmf_mean_length`.
 
-    Computed in float64, result in the dtype of `length`; differentiable any number of times.
+    `complement` is 1 - `length`, for whoever has it with more digits than the difference. Computed in float64, result
+    in the dtype of `length`; differentiable any number of times.
     """
-    return _Concentration.apply(length.double(), n).to(length.dtype)
+    full = length.double()
+    missing = 1 - full if complement is None else complement.double().expand(full.shape)
+    return _Concentration.apply(full, missing, n).to(length.dtype)

@@ -215,3 +215,43 @@ def test_fit_refuses_what_has_no_maximum():
         VonMisesFisher.fit(torch.eye(3), torch.tensor([1.0, -1.0, 1.0]))
     with pytest.raises(ValueError, match="weights: expected nonnegative"):
         VonMisesFisher.fit(torch.eye(3), torch.zeros(3))
+
+
+def exact_fit(points):
+    """Mean direction and 1 - R of unit vectors at the given floats, 60 digits, and for n = 2 the concentration."""
+    with mpmath.workdps(60):
+        rows = [[mpmath.mpf(v) for v in row] for row in points.tolist()]
+        rows = [[v / mpmath.sqrt(mpmath.fsum(u * u for u in row)) for v in row] for row in rows]
+        mean = [mpmath.fsum(column) / len(rows) for column in zip(*rows)]
+        length = mpmath.sqrt(mpmath.fsum(v * v for v in mean))
+        # 1 - A = (n - 1)/(2 kappa) + O(kappa^-2), whose relative size is below 1e-9 from kappa = 1e9 on
+        return [v / length for v in mean], (len(mean) - 1) / (2 * (1 - length))
+
+
+@pytest.mark.parametrize("spread", [1e-5, 1e-7, 1e-8, 1e-10])
+@pytest.mark.parametrize("n", [2, 3, 20])
+def test_fit_does_not_cancel_at_high_concentration(n, spread):
+    generator = torch.Generator().manual_seed(n)
+    offset = spread * torch.randn(200, n - 1, dtype=torch.float64, generator=generator)
+    points = torch.cat([torch.ones(200, 1, dtype=torch.float64), offset], -1)  # the mean is not an axis of the frame
+    points = points / points.norm(dim=-1, keepdim=True)
+    loc, kappa = exact_fit(points)
+    fitted = VonMisesFisher.fit(points)
+    assert fitted.concentration.item() == pytest.approx(float(kappa), rel=1e-6 if spread < 1e-6 else 1e-9)
+    torch.testing.assert_close(fitted.loc, torch.tensor([float(v) for v in loc], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("spread", [1e-7, 1e-8])
+def test_fit_of_close_angles_is_the_inverse_variance(spread):
+    angle = spread * torch.randn(200, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    fitted = VonMisesFisher.fit(torch.stack([angle.cos(), angle.sin()], -1))
+    assert fitted.concentration.item() == pytest.approx(1 / angle.var(correction=0).item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("n", [2, 3, 50, 785])
+@pytest.mark.parametrize("kappa", [0.01, 1.0, 40.0, 1e4])
+def test_fit_solves_the_likelihood_equation(n, kappa):
+    points = VonMisesFisher(direction(n), kappa).sample((30,))
+    fitted = VonMisesFisher.fit(points)
+    assert fitted.mean_resultant_length.item() == pytest.approx(points.mean(0).norm().item(), abs=1e-13)
+    assert (fitted.mean - points.mean(0)).abs().max() < 1e-13
