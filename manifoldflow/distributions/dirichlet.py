@@ -10,6 +10,7 @@ from torch.distributions.constraints import Constraint
 from .._geomstats import Manifold
 from ..charts import Chart, SimplexChart, SimplexConstraint
 from ..manifolds import Simplex
+from ._dirichlet import entropy, log_density, log_density_log
 from .base import BaseDistribution
 from .constraints import check_floating, finite_positive_vector
 
@@ -74,31 +75,25 @@ class Dirichlet(BaseDistribution):
     @property
     def log_normalizer(self) -> Tensor:
         """-log B(a), shape `batch`."""
-        return self._log_normalizer64().to(self.concentration.dtype)
-
-    def _log_normalizer64(self) -> Tensor:
         a = self.concentration.double()
-        return a.sum(-1).lgamma() - a.lgamma().sum(-1)
+        return log_density_log(a, torch.zeros_like(a), power=0.0).to(self.concentration.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density at points `(*batch, D)`; on the boundary it is infinite or that of the limit."""
         if self._validate_args:
             self._validate_sample(value)
-        a = self.concentration.double()
-        return (torch.xlogy(a - 1, value.double()).sum(-1) + self._log_normalizer64()).to(value.dtype)
+        return log_density(self.concentration.double(), value.double()).to(value.dtype)
 
     def log_prob_log(self, log_value: Tensor) -> Tensor:
         """Log density at points given by their log-coordinates; the reference measure is that of `log_prob`."""
-        a = self.concentration.double()
-        return (((a - 1) * log_value.double()).sum(-1) + self._log_normalizer64()).to(log_value.dtype)
+        return log_density_log(self.concentration.double(), log_value.double()).to(log_value.dtype)
 
     def log_prob_in_chart(self, chart: Chart, z: Tensor) -> Tensor:
         if not isinstance(chart, SimplexChart):
             return super().log_prob_in_chart(chart, z)
         # The chart's log-volume is the sum of the log-coordinates plus a constant, and turns a - 1 into a.
-        a = self.concentration.double()
-        weighted = (a * chart.to_log(z.double())).sum(-1)
-        return (weighted + self._log_normalizer64() + chart.log_volume_offset).to(z.dtype)
+        density = log_density_log(self.concentration.double(), chart.to_log(z.double()), power=0.0)
+        return (density + chart.log_volume_offset).to(z.dtype)
 
     def rsample_log(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
         """Log-coordinates of draws, differentiable in `concentration`."""
@@ -124,7 +119,4 @@ class Dirichlet(BaseDistribution):
 
     def entropy(self) -> Tensor:
         """Differential entropy with respect to Lebesgue measure on the first d coordinates, in nats."""
-        a = self.concentration.double()
-        total = a.sum(-1)
-        spread = (total - a.shape[-1]) * total.digamma() - ((a - 1) * a.digamma()).sum(-1)
-        return (spread - self._log_normalizer64()).to(self.concentration.dtype)
+        return entropy(self.concentration.double()).to(self.concentration.dtype)

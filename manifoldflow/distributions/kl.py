@@ -13,6 +13,7 @@ from ..special import (
     vmf_mean_length_complement,
 )
 from ._around_loc import AroundLoc
+from ._dirichlet import divergence
 from .dirichlet import Dirichlet
 from .gaussian import Gaussian
 from .power_spherical import PowerSpherical
@@ -80,10 +81,7 @@ def _power_vmf(p: PowerSpherical, q: VonMisesFisher) -> Tensor:
 @register_kl(Dirichlet, Dirichlet)
 def _dirichlet_dirichlet(p: Dirichlet, q: Dirichlet) -> Tensor:
     _check_shapes(p, q)
-    a, b = p.concentration.double(), q.concentration.double()
-    expected_log = a.digamma() - a.sum(-1, keepdim=True).digamma()
-    normalizers = p._log_normalizer64() - q._log_normalizer64()
-    return (normalizers + ((a - b) * expected_log).sum(-1)).to(p.concentration.dtype)
+    return divergence(p.concentration.double(), q.concentration.double()).to(p.concentration.dtype)
 
 
 @register_kl(Gaussian, Gaussian)

@@ -14,8 +14,14 @@ from .bessel import (
 from .incomplete_gamma import gammainccinv, gammaincinv, log_gammainc, log_gammaincc
 from .log_tails import log1mexp, log_ndtri
 from .series import digamma_difference, log_gamma_ratio
+from .stirling import bregman_entropy, log1p_excess, stirling, stirling_divergence, stirling_slope
 
 __all__ = [
+    "bregman_entropy",
+    "log1p_excess",
+    "stirling",
+    "stirling_divergence",
+    "stirling_slope",
     "gammainccinv",
     "gammaincinv",
     "log1mexp",

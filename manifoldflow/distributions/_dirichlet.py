@@ -1,0 +1,93 @@
+r"""Values of Dirichlet laws whose terms, linear in the concentration and far larger than the result, have cancelled.
+
+With :math:`A = \sum_k a_k`, :math:`p_k = a_k / A` and Stirling's remainder S,
+
+.. math:: -\log B(a) = -\sum_k a_k \log p_k + \tfrac12 \sum_k \log a_k - \tfrac12 \log A
+          - \tfrac{D - 1}{2} \log 2\pi + S(A) - \sum_k S(a_k).
+
+Everything takes and returns float64, coordinates last.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..special import bregman_entropy, log1p_excess, stirling, stirling_divergence, stirling_slope
+
+__all__ = ["divergence", "entropy", "log_density", "log_density_log"]
+
+_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+_SPLIT = 134217729.0  # 2^27 + 1
+
+
+def _volume(a: Tensor, total: Tensor) -> Tensor:
+    """-log B(a) without its terms linear in a."""
+    half_logs = 0.5 * (a.log().sum(-1) - total.log())
+    return half_logs - (a.shape[-1] - 1) * _HALF_LOG_TWO_PI + stirling(total) - stirling(a).sum(-1)
+
+
+def log_density_log(a: Tensor, log_s: Tensor, power: float = 1.0) -> Tensor:
+    """sum (a_k - power) log s_k - log B(a)."""
+    total = a.sum(-1, keepdim=True)
+    near = (a * (log_s - (a / total).log())).sum(-1) - power * log_s.sum(-1)
+    return near + _volume(a, total[..., 0])
+
+
+def log_density(a: Tensor, s: Tensor) -> Tensor:
+    """sum (a_k - 1) log s_k - log B(a), to the last digits also where a_k eps is large."""
+    total = a.sum(-1, keepdim=True)
+    scaled = s * total
+    # s_k A - a_k with the rounding error of the product, which would be multiplied by a_k
+    excess = (scaled - a) + _product_error(s, total, scaled)
+    relative = excess / a
+    near = relative.abs() < 0.5
+    inner = excess - a * log1p_excess(torch.where(near, relative, 0.0)) - torch.where(near, s, 1.0).log()
+    outer = torch.xlogy(a - 1, torch.where(near, 1.0, s)) - a * (a / total).log()
+    return torch.where(near, inner, outer).sum(-1) + _sum_error(a, total[..., 0]) + _volume(a, total[..., 0])
+
+
+@torch.no_grad()
+def _product_error(x: Tensor, y: Tensor, product: Tensor) -> Tensor:
+    """x y - product, exactly (Dekker, Numerische Mathematik 18, 1971)."""
+    high_x, high_y = (_SPLIT * v - (_SPLIT * v - v) for v in (x, y))
+    low_x, low_y = x - high_x, y - high_y
+    error = low_x * low_y - (((product - high_x * high_y) - low_x * high_y) - high_x * low_y)
+    return torch.where(error.isfinite(), error, 0.0)
+
+
+@torch.no_grad()
+def _sum_error(a: Tensor, total: Tensor) -> Tensor:
+    """The sum of a over its last dimension less `total`, in which it is rounded."""
+    # Cut at one power of two above the sum, the leading parts add up exactly (Rump, Ogita and Oishi, SISC 31, 2008).
+    unit = torch.ldexp(torch.ones_like(total), torch.frexp(total).exponent + 1)[..., None]
+    leading = (a + unit) - unit
+    error = (leading.sum(-1) - total) + (a - leading).sum(-1)
+    return torch.where(error.isfinite(), error, 0.0)
+
+
+def entropy(a: Tensor) -> Tensor:
+    """Differential entropy: that of the Gaussian limit and corrections that vanish with 1/a."""
+    count, total = a.shape[-1], a.sum(-1)
+    gaussian = 0.5 * (a / total[..., None]).log().sum(-1) - 0.5 * (count - 1) * total.log()
+    gaussian = gaussian + (count - 1) * (_HALF_LOG_TWO_PI + 0.5)
+    rest = 0.5 * count / total - 0.5 * a.reciprocal().sum(-1) - stirling(total) + stirling(a).sum(-1)
+    return gaussian + rest + (total - count) * stirling_slope(total) - ((a - 1) * stirling_slope(a)).sum(-1)
+
+
+def divergence(a: Tensor, b: Tensor) -> Tensor:
+    """KL(Dirichlet(a), Dirichlet(b)), to relative accuracy also where a and b are close and large.
+
+    log Gamma is x log x - x - log(x)/2 + S, and the divergence is the sum of the Bregman divergences of log Gamma at
+    the coordinates less that at the totals. For x log x the difference is sum(b) KL(b / sum b, a / sum a).
+    """
+    a, b = torch.broadcast_tensors(a, b)
+    total_a, total_b = a.sum(-1, keepdim=True), b.sum(-1, keepdim=True)
+    r = (b - a) / a
+    total_r = (b - a).sum(-1, keepdim=True) / total_a
+    log_r, log_total_r = (b / a).log(), (total_b / total_a).log()
+    u = (r - total_r) / (1 + total_r)  # (b_k / sum b) / (a_k / sum a) - 1
+    linear = (total_b * (a / total_a) * bregman_entropy(u, log_r - log_total_r)).sum(-1)
+    halves = 0.5 * (log1p_excess(r, log_r).sum(-1) - log1p_excess(total_r, log_total_r)[..., 0])
+    rest = stirling_divergence(a, b).sum(-1) - stirling_divergence(total_a, total_b)[..., 0]
+    return linear + halves + rest
