@@ -1,5 +1,6 @@
 """Power spherical, spherical uniform and Gaussian densities; divergences between all."""
 
+import functools
 import math
 
 import numpy as np
@@ -14,9 +15,15 @@ from manifoldflow.special import log_sphere_area
 from .strategies import direction
 
 
+@functools.cache
+def legendre(count):
+    """Nodes and weights on [-1, 1]; 2,000 of them take numpy seconds."""
+    return tuple(torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(count))
+
+
 def cosine_rule(n, count=2000):
     """Cosines and weights that integrate functions of mu.s over the sphere, by the substitution w = cos theta."""
-    x, w = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(count))
+    x, w = legendre(count)
     theta = 0.5 * math.pi * (x + 1)
     weight = 0.5 * math.pi * w * theta.sin() ** (n - 2) * math.exp(log_sphere_area(n - 1))
     return theta, weight
