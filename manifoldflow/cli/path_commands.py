@@ -68,7 +68,7 @@ def interpolate(
 @app.command()
 def ends(
     model: Annotated[Path, typer.Argument(help="Folder that 'manifoldflow train' wrote.")],
-    out: Annotated[Path, typer.Option(help="File to write; a new .npz.")],
+    out: Out,
     pairs: Annotated[int, typer.Option(min=1, help="How many pairs of end points.")] = 1000,
     data: Annotated[
         str | None, typer.Option(help="Take the images from this data instead of the model's test images.")
@@ -81,7 +81,7 @@ def ends(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Write a file of end points for 'manifoldflow solve': encoded pairs of images of different classes."""
+    """Write end points for 'manifoldflow solve': encoded pairs of images of different classes."""
     from ..steps import ends_step
 
     output = Output(quiet, as_json)
@@ -113,7 +113,7 @@ def solve(
     ends: Annotated[
         Path,
         typer.Argument(
-            help="An .npz file with start and end: points (rows, n) as 'manifoldflow ends' writes them, or images "
+            help="What 'manifoldflow ends' wrote, or an .npz file with start and end: points (rows, n), or images "
             "(rows, c, h, w) of uint8, which are encoded."
         ),
     ],

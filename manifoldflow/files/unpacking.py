@@ -6,7 +6,7 @@ from typing import IO
 
 import numpy as np
 
-__all__ = ["check_unpacked", "check_zip", "read_npy", "read_npz"]
+__all__ = ["check_unpacked", "check_zip", "map_npy", "read_header", "read_npy", "read_npz"]
 
 _ALWAYS_ALLOWED = 1 << 30
 _LARGEST_RATIO = 64
@@ -28,22 +28,31 @@ def check_unpacked(path: Path, promised: int) -> None:
 
 
 def check_zip(path: Path) -> None:
-    """The same for all that a zip file holds.
+    """Refuse a zip file that unpacks to far more than it is, see `check_unpacked`, or has two entries of one name.
 
     Raises:
-        Exception: It is not a zip file; ValueError if it is a decompression bomb.
+        Exception: It is not a zip file; ValueError if it is a decompression bomb or has an entry twice.
     """
     with zipfile.ZipFile(path) as archive:
-        check_unpacked(path, sum(member.file_size for member in archive.infolist()))
+        members = archive.infolist()
+        check_unpacked(path, sum(member.file_size for member in members))
+        names = [member.filename for member in members]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"{twice!r:.100} appears twice")
 
 
-def _read_array(file: IO[bytes], length: int) -> np.ndarray:
-    """One array in numpy's format, if its header and the `length` of the whole agree."""
+def read_header(file: IO[bytes], length: int) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether columns come first, and dtype of an array in numpy's format; `file` is left where the data begins.
+
+    Raises:
+        ValueError: Another format, pickled objects, or a header that does not agree with the `length` of the whole.
+    """
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        shape, column_major, dtype = np.lib.format.read_array_header_1_0(file)
     elif version == (2, 0):
-        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+        shape, column_major, dtype = np.lib.format.read_array_header_2_0(file)
     else:
         raise ValueError(f"format version {version}")
     if dtype.hasobject:
@@ -51,6 +60,11 @@ def _read_array(file: IO[bytes], length: int) -> np.ndarray:
     promised = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if min(shape, default=0) < 0 or promised != length - file.tell():
         raise ValueError(f"the header promises {promised} bytes of data, got {length - file.tell()}")
+    return shape, column_major, dtype
+
+
+def _read_array(file: IO[bytes], length: int) -> np.ndarray:
+    read_header(file, length)
     file.seek(0)
     return np.lib.format.read_array(file, allow_pickle=False)
 
@@ -66,6 +80,18 @@ def read_npy(path: Path) -> np.ndarray:
         return _read_array(file, path.stat().st_size)
 
 
+def map_npy(path: Path) -> np.ndarray:
+    """The array of an .npy file, read where it is used.
+
+    Raises:
+        Exception: As `read_npy`.
+    """
+    with path.open("rb") as file:
+        read_header(file, path.stat().st_size)
+    mapped: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return mapped
+
+
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an .npz file by name.
 
@@ -78,8 +104,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             name = member.filename.removesuffix(".npy")
-            if name == member.filename or name in arrays:
-                raise ValueError(f"{member.filename!r:.100} is no array, or stands in it twice")
+            if name == member.filename:
+                raise ValueError(f"{member.filename!r:.100} is not an array")
             with archive.open(member) as content:
                 arrays[name] = _read_array(content, member.file_size)
     return arrays

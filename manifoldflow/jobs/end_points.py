@@ -1,57 +1,73 @@
-"""Files of end points, read and written block by block: what is in memory does not grow with the file."""
+"""End points on disk, read and written block by block: what is in memory does not grow with their number."""
 
 import hashlib
 import math
-import struct
+import weakref
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
 from ..errors import DataError
-from ..files import atomic_path
+from ..files import MARKER, new_folder, read_json
+from ..files.unpacking import check_zip, map_npy, read_header
 
 __all__ = ["EndPoints", "write_ends"]
 
-_LOCAL_HEADER = 30
-"""Bytes of a zip entry's local header before its name (PKWARE's APPNOTE, section 4.3.7)."""
-
+_NAMES = ("start", "end")
 _READ_BYTES = 1 << 22
 
 
-@dataclass(frozen=True)
-class _Stored:
-    """Where an array lies in the file."""
+class _Zipped:
+    """An array in an .npz file, compressed or not, best read from front to back."""
 
-    offset: int
-    shape: tuple[int, ...]
-    dtype: np.dtype
+    def __init__(self, path: Path, name: str) -> None:
+        archive = zipfile.ZipFile(path)
+        self._content = archive.open(f"{name}.npy")
+        weakref.finalize(self, _close, self._content, archive)
+        self.shape, column_major, self.dtype = read_header(self._content, archive.getinfo(f"{name}.npy").file_size)
+        if column_major and len(self.shape) > 1:
+            raise ValueError(f"{name} is stored column by column; write numpy.ascontiguousarray({name})")
+        self._begin = self._content.tell()
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        size = math.prod(self.shape[1:]) * self.dtype.itemsize
+        first, last, _ = rows.indices(self.shape[0])
+        self._content.seek(self._begin + first * size)
+        content = self._content.read((last - first) * size)
+        return np.frombuffer(content, self.dtype).reshape(last - first, *self.shape[1:])
+
+
+def _close(*files: IO[bytes] | zipfile.ZipFile) -> None:
+    for file in files:
+        file.close()
 
 
 class EndPoints:
-    """The arrays `start` and `end` of an .npz file that `write_ends` or `numpy.savez` wrote.
+    """The arrays `start` and `end` that `write_ends` wrote, or `numpy.savez` with these names.
 
     Either points on the base's manifold, (rows, n), of floating point, or images, (rows, c, h, w), uint8.
 
     Args:
-        path: The file; it is read in place, so it must not be compressed.
+        path: A folder with start.npy and end.npy, or an .npz file.
 
     Raises:
-        DataError: It is missing, damaged, compressed, or holds something else.
+        DataError: It is missing, damaged, or holds something else.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
+        found = self._found()
+        if not set(_NAMES) <= set(found):
+            raise DataError(
+                f"ends: {self.path}: expected the arrays start and end, found {', '.join(sorted(found)) or 'none':.200}"
+            )
         try:
-            with zipfile.ZipFile(self.path) as archive, self.path.open("rb") as file:
-                self._start, self._end = (self._find(archive, file, name) for name in ("start", "end"))
-        except (OSError, EOFError, ValueError, struct.error, zipfile.BadZipFile) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"ends: {self.path}: missing or damaged ({error})") from error
+            self._start, self._end = (self._open(name) for name in _NAMES)
+        except Exception as error:  # numpy raises whatever the zip and npy parsers meet
+            raise self._damaged(error) from error
         if (self._start.shape, self._start.dtype) != (self._end.shape, self._end.dtype):
             raise DataError(
                 f"ends: {self.path}: expected start and end of one shape and dtype, got {self._start.shape} "
@@ -64,37 +80,29 @@ class EndPoints:
                 f"(rows, c, h, w) of uint8, got {self._start.shape} {self._start.dtype}"
             )
 
-    def _find(self, archive: zipfile.ZipFile, file: BinaryIO, name: str) -> _Stored:
+    def __repr__(self) -> str:
+        return f"EndPoints(rows={self.rows}, shape={self.shape}, dtype={self._start.dtype}, path={str(self.path)!r})"
+
+    def _damaged(self, error: Exception) -> DataError:
+        return DataError(
+            f"ends: {self.path}: missing or damaged ({error}); write it anew, with 'manifoldflow ends' or numpy.savez"
+        )
+
+    def _found(self) -> list[str]:
+        """Names of the arrays there."""
+        if self.path.is_dir():
+            return [entry.stem for entry in self.path.glob("*.npy")]
         try:
-            entry = archive.getinfo(f"{name}.npy")
-        except KeyError:
-            raise DataError(
-                f"ends: {self.path}: expected the arrays start and end, found {', '.join(archive.namelist()):.200}"
-            ) from None
-        if entry.compress_type != zipfile.ZIP_STORED:
-            raise DataError(f"ends: {self.path}: {name} is compressed; write the file with numpy.savez")
-        file.seek(entry.header_offset)
-        name_length, extra_length = struct.unpack("<HH", file.read(_LOCAL_HEADER)[26:])
-        begin = entry.header_offset + _LOCAL_HEADER + name_length + extra_length
-        file.seek(begin)
-        version = np.lib.format.read_magic(file)
-        if version not in ((1, 0), (2, 0)):
-            raise DataError(f"ends: {self.path}: {name} is of the unknown npy version {version}")
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, column_major, dtype = read_header(file)
-        size = math.prod(shape) * dtype.itemsize
-        if (
-            dtype.hasobject
-            or column_major
-            or not shape
-            or min(shape) < 0
-            or file.tell() - begin + size != entry.file_size
-        ):
-            raise DataError(
-                f"ends: {self.path}: {name} is not an array of numbers in row order; write it with "
-                "numpy.savez(..., start=numpy.ascontiguousarray(start), end=numpy.ascontiguousarray(end))"
-            )
-        return _Stored(file.tell(), shape, dtype)
+            if not self.path.is_file():
+                raise FileNotFoundError("no such file or folder")
+            check_zip(self.path)
+            with zipfile.ZipFile(self.path) as archive:
+                return [name.removesuffix(".npy") for name in archive.namelist()]
+        except Exception as error:  # zipfile raises many kinds
+            raise self._damaged(error) from error
+
+    def _open(self, name: str) -> np.ndarray | _Zipped:
+        return map_npy(self.path / f"{name}.npy") if self.path.is_dir() else _Zipped(self.path, name)
 
     @property
     def rows(self) -> int:
@@ -112,33 +120,53 @@ class EndPoints:
         return self._start.dtype == np.uint8
 
     def read(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        """Starts and ends of the rows `first` to `last`, both included, in the machine's byte order."""
-        return self._read(self._start, first, last), self._read(self._end, first, last)
-
-    def _read(self, stored: _Stored, first: int, last: int) -> np.ndarray:
-        size, rows = math.prod(self.shape), last - first + 1
-        offset = stored.offset + first * size * stored.dtype.itemsize
-        flat = np.fromfile(self.path, stored.dtype, rows * size, offset=offset)
-        if len(flat) < rows * size:
-            raise DataError(f"ends: {self.path}: has become shorter while it was read")
-        return flat.reshape(rows, *self.shape).astype(stored.dtype.newbyteorder("="), copy=False)
-
-    def fingerprint(self) -> str:
-        """SHA-256 of both arrays; reads the whole file once and checks its checksums.
+        """Starts and ends of the rows `first` to `last`, both included, in the machine's byte order.
 
         Raises:
             DataError: The file is damaged.
         """
+        try:
+            start, end = (array[first : last + 1] for array in (self._start, self._end))
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+            raise self._damaged(error) from error
+        native = self._start.dtype.newbyteorder("=")  # copied, since torch takes no read-only arrays
+        return np.array(start, native, order="C"), np.array(end, native, order="C")
+
+    def fingerprint(self) -> str:
+        """SHA-256 of both arrays; reads all once and checks what was recorded of them when they were written.
+
+        Raises:
+            DataError: They are damaged.
+        """
         digest = hashlib.sha256()
         try:
-            with zipfile.ZipFile(self.path) as archive:
-                for name in ("start.npy", "end.npy"):
-                    with archive.open(name) as entry:
-                        while part := entry.read(_READ_BYTES):
-                            digest.update(part)
+            if self.path.is_dir():
+                for name in _NAMES:
+                    with (self.path / f"{name}.npy").open("rb") as file:
+                        _add(digest, file)
+            else:
+                with zipfile.ZipFile(self.path) as archive:  # it checks its own checksums
+                    for name in _NAMES:
+                        with archive.open(f"{name}.npy") as entry:
+                            _add(digest, entry)
         except (OSError, EOFError, zipfile.BadZipFile) as error:
-            raise DataError(f"ends: {self.path}: damaged ({error})") from error
-        return digest.hexdigest()
+            raise self._damaged(error) from error
+        found, written = digest.hexdigest(), self._recorded()
+        if written not in (None, found):
+            raise self._damaged(ValueError(f"SHA-256 {found}, {written} when it was written"))
+        return found
+
+    def _recorded(self) -> str | None:
+        if not (self.path / MARKER).is_file():
+            return None
+        record = read_json(self.path / MARKER)
+        sha256 = record.get("sha256") if isinstance(record, dict) else None
+        return sha256 if isinstance(sha256, str) else None
+
+
+def _add(digest: "hashlib._Hash", file: IO[bytes]) -> None:
+    while part := file.read(_READ_BYTES):
+        digest.update(part)
 
 
 def write_ends(
@@ -150,24 +178,26 @@ def write_ends(
     dtype: str = "float32",
     others: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Write `start` and `end`, given in consecutive blocks of rows, as an .npz file; whole or not at all.
+    """Write `start` and `end`, given in consecutive blocks of rows, as .npy files in a folder; all or nothing.
 
     Args:
-        path: The file.
+        path: The folder; new, empty, or end points that are to be replaced.
         shape: Of each array, (rows, n).
         start, end: Blocks (any number of rows, n).
         dtype: In which they are stored.
         others: Further arrays, such as where the end points come from.
 
     Raises:
+        DataError: `path` holds something else, or cannot be written.
         ValueError: The blocks have not `shape` together.
     """
-    with atomic_path(Path(path)) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, blocks in (("start", start), ("end", end)):
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+    record: dict[str, str] = {}
+    with new_folder(Path(path), "ends", record) as folder:
+        digest = hashlib.sha256()
+        for name, blocks in zip(_NAMES, (start, end)):
+            with (folder / f"{name}.npy").open("wb") as file:
                 descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
-                header = {"descr": descr, "fortran_order": False, "shape": shape}
-                np.lib.format.write_array_header_1_0(file, header)
+                np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
                 rows = 0
                 for block in blocks:
                     if block.shape[1:] != shape[1:]:
@@ -176,6 +206,8 @@ def write_ends(
                     rows += len(block)
                 if rows != shape[0]:
                     raise ValueError(f"{name}: expected {shape[0]} rows, got {rows}")
+            with (folder / f"{name}.npy").open("rb") as written:
+                _add(digest, written)
         for name, array in (others or {}).items():
-            with archive.open(f"{name}.npy", "w") as file:
-                np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
+            np.save(folder / f"{name}.npy", np.asarray(array), allow_pickle=False)
+        record["sha256"] = digest.hexdigest()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..data import ImageSet
 from ..errors import DataError
 from ..evaluation import Extractor
+from ..files import check_replaceable
 from ..flows import BASES
 from ..jobs import EndPoints, Job, JobPaths, PathValues, RowSolver, run_job, write_ends
 from ..training import Classifier, Placement, load_flow, train_classifier
@@ -50,7 +51,8 @@ def solve_step(
 
     Args:
         model: A folder that `train_step` or `training.save_flow` wrote.
-        ends: An .npz file of points, see `ends_step`, or of images (uint8), which are encoded: `start` and `end`.
+        ends: What `ends_step` wrote, or an .npz file or folder of .npy files with `start` and `end`: points, or images
+            (uint8), which are encoded.
         out: New folder.
         method: A method that suits the base, or "optimised".
         steps: Times m of a path, both ends included.
@@ -164,14 +166,14 @@ def ends_step(
     from_base: bool = False,
     device: str = "auto",
 ) -> None:
-    """Write `start` and `end`, (pairs, n) on the base's manifold in the flow's dtype, to the .npz file `out`.
+    """Write `start` and `end`, (pairs, n) on the base's manifold in the flow's dtype, to .npy files in `out`.
 
     Of images also `pair_index`, (pairs, 2), which they are. They have different classes, if there are labels, and none
     starts or ends a second path before all have one.
 
     Args:
         model: A folder that `train_step` wrote.
-        out: New file.
+        out: New folder, or one that this function wrote, which is replaced.
         pairs: How many; more than there are images is legal.
         seed: Decides the pairs and the noise of their dequantisation, or the draws.
         data: Take the images from other data of the same shape and levels than the model's test images.
@@ -179,13 +181,12 @@ def ends_step(
         device: Where images are encoded; "auto" is a GPU if there is one.
 
     Raises:
-        DataError: Not a model, fewer than 1 pair, images of one class only, no such device, or `out` exists.
+        DataError: Not a model, fewer than 1 pair, images of one class only, no such device, or `out` is something else.
     """
     out = Path(out)
     if pairs < 1:
         raise DataError(f"pairs: expected at least 1, got {pairs}")
-    if out.suffix != ".npz" or out.exists():
-        raise DataError(f"--out: expected a new file that ends in .npz, got {out}; choose another name")
+    check_replaceable(out, "ends")
     if from_base and data is not None:
         raise DataError("data: draws from the base need none; leave out --data or --from-base")
     place = chosen_device(device)

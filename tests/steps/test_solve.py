@@ -23,13 +23,12 @@ def model(demo):
 @pytest.mark.parametrize("pairs", [50, 800])
 def test_pairs_of_encoded_images(model, tmp_path, pairs):
     """More pairs than images are had in rounds; none starts a second path before all have one."""
-    ends_step(model, tmp_path / "ends.npz", pairs=pairs, seed=4)
-    ends = EndPoints(tmp_path / "ends.npz")
+    ends_step(model, tmp_path / "ends", pairs=pairs, seed=4)
+    ends = EndPoints(tmp_path / "ends")
     run = load_run(model)
     test = run.load_data()[2]
     assert (ends.rows, ends.shape) == (pairs, (65,))
-    with np.load(tmp_path / "ends.npz") as content:
-        index = torch.from_numpy(content["pair_index"])
+    index = torch.from_numpy(np.load(tmp_path / "ends" / "pair_index.npy"))
     labels = test.labels[index]
     assert (labels[:, 0] != labels[:, 1]).all()
     counts = torch.bincount(index[:, 0], minlength=len(test))
@@ -43,8 +42,8 @@ def test_pairs_of_encoded_images(model, tmp_path, pairs):
 
 def test_draws_from_the_base(model, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        ends_step(model, tmp_path / f"{name}.npz", pairs=600, seed=seed, from_base=True)
-    (a, end), (b, _), (c, _) = (EndPoints(tmp_path / f"{name}.npz").read(0, 599) for name in "abc")
+        ends_step(model, tmp_path / f"{name}", pairs=600, seed=seed, from_base=True)
+    (a, end), (b, _), (c, _) = (EndPoints(tmp_path / f"{name}").read(0, 599) for name in "abc")
     np.testing.assert_array_equal(a, b)
     assert len(np.unique(np.concatenate([a, end, c]), axis=0)) == 1800
     base = load_run(model).flow.base
@@ -56,12 +55,12 @@ def test_draws_from_the_base(model, tmp_path):
 
 
 def test_ends_are_refused_by_name_and_nothing_is_overwritten(model, tmp_path):
-    (tmp_path / "old.npz").write_bytes(b"precious")
+    (tmp_path / "old").write_bytes(b"precious")
     for settings, message in (
-        ({"out": tmp_path / "old.npz", "pairs": 4}, "expected a new file that ends in .npz"),
-        ({"out": tmp_path / "ends.npy", "pairs": 4}, "expected a new file that ends in .npz"),
-        ({"out": tmp_path / "ends.npz", "pairs": 0}, "pairs: expected at least 1, got 0"),
-        ({"out": tmp_path / "ends.npz", "pairs": 4, "data": "mnist", "from_base": True}, "data: draws from the base"),
+        ({"out": tmp_path / "old", "pairs": 4}, "old exists and is not a folder"),
+        ({"out": tmp_path, "pairs": 4}, "holds files that manifoldflow did not write"),
+        ({"out": tmp_path / "ends", "pairs": 0}, "pairs: expected at least 1, got 0"),
+        ({"out": tmp_path / "ends", "pairs": 4, "data": "mnist", "from_base": True}, "data: draws from the base"),
     ):
         with pytest.raises(DataError, match=message):
             ends_step(model, **settings)
@@ -69,10 +68,10 @@ def test_ends_are_refused_by_name_and_nothing_is_overwritten(model, tmp_path):
 
 
 def test_features_of_a_classifier_are_kept_with_its_weights(model, tmp_path, monkeypatch):
-    ends_step(model, tmp_path / "ends.npz", pairs=20)
+    ends_step(model, tmp_path / "ends", pairs=20)
     monkeypatch.setitem(train_classifier.__kwdefaults__, "steps", 5)
     settings = {"method": "geodesic", "steps": 3, "chunk": 8, "store": ("images", "values"), "extractor": "classifier"}
-    record = solve_step(model, tmp_path / "ends.npz", tmp_path / "out", progress=False, **settings)
+    record = solve_step(model, tmp_path / "ends", tmp_path / "out", progress=False, **settings)
     assert len(record["result"]["mean_bpd"]) == 3
     features = np.load(tmp_path / "out" / "features.npy")
     assert features.shape == (20, 3, 32)
@@ -82,7 +81,7 @@ def test_features_of_a_classifier_are_kept_with_its_weights(model, tmp_path, mon
 
 
 def test_commands_in_a_row(model, tmp_path):
-    ends, out = str(tmp_path / "ends.npz"), tmp_path / "out"
+    ends, out = str(tmp_path / "ends"), tmp_path / "out"
     result = CliRunner().invoke(app, ["ends", str(model), "--pairs", "6", "--out", ends])
     assert result.exit_code == 0
     solve = ["solve", str(model), ends, "--out", str(out), "--accelerator", "cpu"]
