@@ -24,7 +24,7 @@ from manifoldflow.interpolation import (
     optimise,
     realism_energy,
 )
-from manifoldflow.interpolation.solver import Monitor
+from manifoldflow.interpolation.curves.descent import Monitor
 from manifoldflow.realism import density_index, semicircle
 
 SEGMENTS = 50

@@ -2,13 +2,13 @@
 
     python -m benchmarks.paths_truth
 
-The cases are those of the tests (tests/interpolation/surfaces.py); the worst pair of each is printed.
+The cases are those of the tests (tests/interpolation/curves/surfaces.py); the worst pair of each is printed.
 """
 
 import torch
 
 from manifoldflow.interpolation import SobolevDescent, optimise
-from tests.interpolation.surfaces import CASES
+from tests.interpolation.curves.surfaces import CASES
 
 SEGMENTS = (12, 25, 50, 100, 200)
 

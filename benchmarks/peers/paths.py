@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from manifoldflow.interpolation import AdamStraightening, CurveEnergy, SobolevDescent, Trace, optimise
-from tests.interpolation.surfaces import CASES
+from tests.interpolation.curves.surfaces import CASES
 
 from .. import paths as script
 from .case import Case, Goal, Score, Setting

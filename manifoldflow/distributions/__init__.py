@@ -1,14 +1,14 @@
 """Base distributions: Pyro distributions on manifolds, and their laws in the coordinates of a chart."""
 
 from . import kl
-from .angle import VonMisesFisherAngle
 from .base import BaseDistribution
 from .dirichlet import Dirichlet
 from .gaussian import Gaussian
 from .in_chart import InChart
-from .power_spherical import PowerSpherical
-from .spherical_uniform import SphericalUniform
-from .von_mises_fisher import VonMisesFisher
+from .spherical.angle import VonMisesFisherAngle
+from .spherical.power_spherical import PowerSpherical
+from .spherical.spherical_uniform import SphericalUniform
+from .spherical.von_mises_fisher import VonMisesFisher
 from .wrapped_normal import WrappedNormal
 
 __all__ = [

@@ -12,13 +12,13 @@ from ..special import (
     vmf_mean_length,
     vmf_mean_length_complement,
 )
-from ._around_loc import AroundLoc
 from ._dirichlet import divergence
 from .dirichlet import Dirichlet
 from .gaussian import Gaussian
-from .power_spherical import PowerSpherical
-from .spherical_uniform import SphericalUniform
-from .von_mises_fisher import VonMisesFisher
+from .spherical.power_spherical import PowerSpherical
+from .spherical.rotational import AroundLoc
+from .spherical.spherical_uniform import SphericalUniform
+from .spherical.von_mises_fisher import VonMisesFisher
 
 __all__: list[str] = []
 

@@ -1,32 +1,29 @@
 """Paths between latents: callables of time that stay where a base distribution is typical."""
 
-from .bridge import Bridge
-from .combination import combine, frechet_combine, grid, subspace
-from .conformal import Conformal, energy_based, inverse_density, radial_basis, realism_cost
-from .decoding import isometric
-from .energy import CurveEnergy, Segments, realism_energy
-from .gaussian_bridge import GaussianProcessBridge, GaussianProcessWalk
-from .gaussian_process import GaussianProcessPaths
-from .geodesic import Geodesic
-from .graph_start import GraphStart, multi_start
-from .kernels import ExponentialPower, Kernel, Matern, OrnsteinUhlenbeck, Periodic, SquaredExponential
-from .langevin import LangevinBridge
-from .lifts import Coordinates, Lift, lift_of
-from .linear import Linear, NormCorrected
-from .marginals import CauchyLinear, OptimalTransport, SphericalCauchy
-from .matched import Matched
-from .optimised import OptimisedPath, optimise
-from .path import ConstantSpeed, Path
-from .polyline import Polyline
-from .registry import METHODS, Method, build_path, interpolate, interpolate_all, methods_for
-from .simulated import SimulatedBridge, WeightedPaths
-from .solution import Solution, Status, Trace
-from .solver import SobolevDescent
-from .solver_recipe import AdamStraightening
-from .sphere_bridge import SphereBrownianBridge
-from .spherical import Slerp
-from .storage import load_path, save_path
-from .typical_bridge import TypicalBridge
+from .bridges.bridge import Bridge
+from .bridges.gaussian_process import GaussianProcessBridge, GaussianProcessPaths, GaussianProcessWalk
+from .bridges.kernels import ExponentialPower, Kernel, Matern, OrnsteinUhlenbeck, Periodic, SquaredExponential
+from .bridges.langevin import LangevinBridge
+from .bridges.simulated import SimulatedBridge, WeightedPaths
+from .bridges.sphere_bridge import SphereBrownianBridge
+from .bridges.typical_bridge import TypicalBridge
+from .curves.conformal import Conformal, energy_based, inverse_density, radial_basis, realism_cost
+from .curves.descent import SobolevDescent
+from .curves.energy import CurveEnergy, Segments, isometric, realism_energy
+from .curves.optimised import OptimisedPath, optimise
+from .curves.recipe import AdamStraightening
+from .curves.solution import Solution, Status, Trace
+from .curves.starts import GraphStart, multi_start
+from .methods import METHODS, Method, build_path, interpolate, interpolate_all, methods_for
+from .paths.combination import combine, frechet_combine, grid, subspace
+from .paths.geodesic import Geodesic
+from .paths.great_circle import Slerp
+from .paths.lifts import Coordinates, Lift, lift_of
+from .paths.lines import Linear, NormCorrected
+from .paths.matched import Matched
+from .paths.path import ConstantSpeed, Path, Polyline
+from .paths.storage import load_path, save_path
+from .paths.transport import CauchyLinear, OptimalTransport, SphericalCauchy
 
 __all__ = [
     # The interface

@@ -1,0 +1,84 @@
+"""The uniform distribution on a sphere."""
+
+from typing import Any, ClassVar
+
+import torch
+from pyro.distributions.constraints import sphere
+from torch import Size, Tensor
+from torch.distributions.constraints import Constraint
+
+from ..._geomstats import Manifold
+from ...manifolds import Hypersphere
+from ...special import log_sphere_area
+from ..base import BaseDistribution
+
+__all__ = ["SphericalUniform"]
+
+
+class SphericalUniform(BaseDistribution):
+    """Uniform distribution on the sphere S^d in R^{d+1}, with respect to surface area.
+
+    Args:
+        dim: Intrinsic dimension d >= 1, as in `Hypersphere(dim)`: points have d + 1 coordinates.
+        dtype: Of samples; torch's default if not given.
+        device: Of samples.
+
+    Raises:
+        ValueError: `dim` is not a positive integer.
+    """
+
+    arg_constraints: ClassVar[dict[str, Constraint]] = {}
+    support = sphere
+    has_rsample = True
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        self._manifold = Hypersphere(dim)
+        self._like = torch.empty((), dtype=dtype, device=device)
+        super().__init__(Size(), Size((dim + 1,)), validate_args=validate_args)
+
+    def expand(self, batch_shape: Size, _instance: Any = None) -> "SphericalUniform":
+        new = self._get_checked_instance(SphericalUniform, _instance)
+        new._manifold, new._like = self._manifold, self._like
+        super(SphericalUniform, new).__init__(Size(batch_shape), self.event_shape, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+    def __repr__(self) -> str:
+        return f"SphericalUniform({self._manifold.dim})"
+
+    @property
+    def manifold(self) -> Manifold:
+        return self._manifold
+
+    @property
+    def mean(self) -> Tensor:
+        """The expectation in R^n, zero."""
+        return self._like.new_zeros(self.batch_shape + self.event_shape)
+
+    @property
+    def variance(self) -> Tensor:
+        """1/n in each coordinate."""
+        return self._like.new_full(self.batch_shape + self.event_shape, 1 / self.event_shape[-1])
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        if self._validate_args:
+            self._validate_sample(value)
+        shape = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
+        return value.new_full(shape, -log_sphere_area(self.event_shape[-1]))
+
+    def entropy(self) -> Tensor:
+        """Log of the surface area."""
+        return self._like.new_full(self.batch_shape, log_sphere_area(self.event_shape[-1]))
+
+    def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
+        """Normalised Gaussian vectors; there is no parameter to differentiate in."""
+        shape = self._extended_shape(sample_shape)
+        noise = torch.randn(shape, dtype=self._like.dtype, device=self._like.device)
+        return noise / torch.linalg.vector_norm(noise, dim=-1, keepdim=True)

@@ -1,0 +1,1 @@
+"""Bridges: random paths between two points."""

@@ -1,0 +1,1 @@
+"""Curves of least energy, and the solvers that find them."""

@@ -1,0 +1,1 @@
+"""Paths between two points, and combinations of several: callables of time."""

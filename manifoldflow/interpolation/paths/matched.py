@@ -1,0 +1,115 @@
+"""Paths that preserve a base distribution: between independent draws every point of the path is a draw."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ... import manifolds
+from .great_circle import GreatCircle
+from .lifts import Lift, Shifted, block_sizes, lift_of
+from .path import Path
+from .points import check_base_shape, pin, reverse_velocity, two_point_sum, velocity_of, weighted_sum
+
+__all__ = ["Matched"]
+
+
+class Matched(Path):
+    r"""Path whose point at every time has exactly the law of the base, if its end points are independent draws from it.
+
+    With :math:`w_0 = (1-t)/\sqrt{(1-t)^2+t^2}` and :math:`w_1 = t/\sqrt{(1-t)^2+t^2}`:
+
+    - Gaussian with mean m: :math:`m + w_0 (x_0 - m) + w_1 (x_1 - m)`.
+    - von Mises-Fisher: the angle to the mean is Gaussianised by its own distribution function and combined with
+      these weights; the directions away from the mean are joined by a great circle. (On the circle: the signed angle.)
+    - Uniform on the sphere: the great circle.
+    - Dirichlet: independent Gammas, by an independent Gamma total for each end point (drawn here, once); each
+      Gaussianised, combined, brought back and normalised.
+    - Independent coordinates with `cdf` and `icdf`: each Gaussianised, combined and brought back.
+    - A sequence of these: the coordinates of a point are those of the bases one after the other.
+
+    Args:
+        base: Distribution, or sequence of distributions of vectors; None for the standard normal of any event shape.
+        start: Points `(*batch, *event)`.
+        end: Points, same shape.
+        event_dim: Number of dimensions of one point; at least that of the base's event shape.
+        generator: Source of the Gamma totals; None for torch's global one.
+
+    Raises:
+        ValueError: The base is none of these.
+        OffManifoldError: A point is off the base's manifold.
+
+    References: Bodin et al., Linear combinations of latents in generative models, ICLR 2025 (arXiv 2408.08558, eq. 5),
+    for the Gaussian; Agustsson et al., Optimal transport maps for distribution preserving operations, ICLR 2019, for
+    coordinates; the von Mises-Fisher and Dirichlet paths are this library's.
+    """
+
+    def __init__(
+        self,
+        base: Any,
+        start: Any,
+        end: Any,
+        *,
+        event_dim: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        blocks = list(base) if isinstance(base, Sequence) else None
+        depth = 1 if blocks is not None else max([event_dim, *([len(base.event_shape)] if base is not None else [])])
+        super().__init__(start, end, event_dim=depth, space=_space(base))
+        if self.space is not None:
+            manifolds.check_points(self.space, start=self.start, end=self.end)
+        check_base_shape("start", self.event_shape, base)
+        self._parts: list[_Part] = []
+        if blocks is not None:
+            sizes = block_sizes(blocks, self.event_shape[-1])
+            for part, first, last in zip(blocks, self.start.split(sizes, -1), self.end.split(sizes, -1)):
+                self._parts.append(_Part(lift_of(part), first, last, 1, generator))
+        else:
+            lift = Shifted() if base is None else lift_of(base)
+            self._parts.append(_Part(lift, self.start, self.end, depth, generator))
+
+    def _points(self, t: Tensor) -> Tensor:
+        return pin(self._curve(t), t, self.start, self.end, self.event_dim)
+
+    def _curve(self, t: Tensor) -> Tensor:
+        """The path without its end points put back exactly, which would have no derivative there."""
+        if len(self._parts) == 1:
+            return self._parts[0](t)
+        return torch.cat([part(t) for part in self._parts], -1)
+
+    def velocity(self, t: Tensor) -> Tensor:
+        """Derivative by time at `t`, shape `(*batch, m, *event)`."""
+        times = self._times(t)
+        if all(isinstance(part.lift, Shifted) for part in self._parts):
+            return velocity_of(self._curve, times)
+        return reverse_velocity(self._curve, times)
+
+
+class _Part:
+    """The path of one base: its end points lifted, and combined at every time."""
+
+    def __init__(
+        self, lift: Lift, start: Tensor, end: Tensor, event_dim: int, generator: torch.Generator | None
+    ) -> None:
+        (self.first, away), (self.last, towards) = lift.encode(start, generator), lift.encode(end, generator)
+        self.dtype = start.dtype
+        self.event_dim = event_dim
+        self.circle = None
+        if away is not None and towards is not None:
+            # Opposite directions have probability zero; the point between them is as uniform on any great circle.
+            self.circle = GreatCircle(away, towards, method="matched", cut_locus="choose")
+        self.lift = lift.spread()
+
+    def __call__(self, t: Tensor) -> Tensor:
+        root = ((1 - t).square() + t.square()).sqrt()
+        w = ((1 - t) / root).to(self.first.dtype), (t / root).to(self.first.dtype)
+        normal = two_point_sum(*w, self.first, self.last, self.event_dim)
+        direction = None if self.circle is None else weighted_sum(self.circle.weights(t), self.circle.vectors, 1)
+        return self.lift.decode(normal, direction).to(self.dtype)
+
+
+def _space(base: Any) -> Any:
+    """The manifold of a base of this library that is not flat; points are checked against it."""
+    space = getattr(base, "manifold", None)
+    return None if isinstance(space, manifolds.Euclidean) else space
