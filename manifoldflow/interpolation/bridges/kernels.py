@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..special.series import horner
+from ...special.series import horner
 
 __all__ = ["ExponentialPower", "Kernel", "Matern", "OrnsteinUhlenbeck", "Periodic", "SquaredExponential"]
 
