@@ -43,7 +43,7 @@ def name(kernel):
         (Matern(4.5, 1.3), sk.Matern(1.3, nu=4.5)),
         (Periodic(2.7, 0.9), sk.ExpSineSquared(0.9, 2.7)),
     ],
-    ids=lambda k: repr(k),
+    ids=lambda kernel: name(kernel).split()[0],
 )
 def test_values_against_scikit_learn(ours, theirs):
     lag = torch.linspace(0, 6, 61, dtype=torch.float64)
