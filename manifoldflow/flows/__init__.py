@@ -2,9 +2,8 @@
 
 from .bases import BASES, make_base
 from .build import FlowDescription, build_flow
-from .flow import ManifoldFlow
+from .flow import FlowTransform, ManifoldFlow, call_and_ladj
 from .glow import PREPROCESSING, Centred, Glow, Logit, Preprocessed
-from .transform import FlowTransform, call_and_ladj
 from .zuko import ZukoTransform
 
 __all__ = [

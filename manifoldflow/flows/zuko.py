@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
-from .transform import FlowTransform
+from .flow import FlowTransform
 
 __all__ = ["ZukoTransform"]
 

@@ -29,11 +29,11 @@ class FlowModule(TrainingModule):
     def __init__(self, flow: ManifoldFlow, *, dim: int, levels: int, settings: TrainSettings, steps: int) -> None:
         super().__init__(settings, steps)
         self.flow, self.dim, self.levels = flow, dim, levels
-        self._log_prob = flow.log_prob
+        self._log_prob: Callable[[Tensor], Tensor] = flow
 
     def on_fit_start(self) -> None:
         """Compile here: what is compiled cannot be copied, as weight averaging does at set-up."""
-        self._log_prob = torch.compile(self.flow.log_prob) if self.settings.compile else self.flow.log_prob
+        self._log_prob = torch.compile(self.flow) if self.settings.compile else self.flow
 
     def _loss(self, batch: tuple[Tensor, Tensor], epoch: int) -> Tensor:
         index, images = batch

@@ -1,5 +1,6 @@
 """ManifoldFlow: a density of data, whatever the base; encode and decode are inverses on the manifold."""
 
+import copy
 import math
 
 import numpy as np
@@ -117,7 +118,85 @@ def test_interpolation_through_a_flow_is_a_geodesic_of_its_base(flow):
 
 
 def test_bad_data_is_refused(flow):
-    with pytest.raises(ValueError, match=r"floating-point data, got torch.uint8; call .*dequantise"):
-        flow.encode(torch.zeros(1, 1, 4, 4, dtype=torch.uint8))
-    with pytest.raises(ValueError, match="expected finite values, got NaN"):
-        flow.encode(torch.full((1, 1, 4, 4), float("nan")))
+    x = torch.rand(2, 1, 4, 4)
+    s = flow.encode(x)
+    for call in (flow.log_prob, flow.encode):
+        assert call(x).isfinite().all()
+        with pytest.raises(ValueError, match=r"x: expected floating-point data, got torch.uint8; call .*dequantise"):
+            call(x.byte())
+        for value in (math.nan, math.inf):
+            with pytest.raises(ValueError, match=r"x: expected finite numbers, got (nan|inf) at index"):
+                call(torch.full_like(x, value))
+        with pytest.raises(
+            ValueError, match=r"x: expected torch.float32 as the flow's weights, got torch.float64; conv"
+        ):
+            call(x.double())
+        with pytest.raises(
+            ValueError, match=r"x: expected images of shape \(\*batch, \(1, 4, 4\)\), got \(2, 1, 4, 5\)"
+        ):
+            call(torch.rand(2, 1, 4, 5))
+        for wrong in (None, "x", x.numpy(), 3.0):
+            with pytest.raises(TypeError, match="x: expected a floating-point tensor, got"):
+                call(wrong)
+    with pytest.raises(ValueError, match=r"s: expected torch.float32 as the flow's weights"):
+        flow.decode(s.double())
+    with pytest.raises(ValueError, match=r"s: expected points of .* shape"):
+        flow.decode(s[:, :-1])
+    assert flow.sample([2]).shape == (2, 1, 4, 4)
+    with pytest.raises(TypeError, match=r"sample_shape: expected a tuple of integers, got 3; write \(3,\)"):
+        flow.sample(3)
+    with pytest.raises(ValueError, match=r"sample_shape\[0\]: expected an integer >= 0, got -1"):
+        flow.sample((-1,))
+
+
+def test_parts_of_other_kinds_are_refused():
+    chart, base, _ = make_base("vmf", 2)
+    transform = AffineTransform(0.0, 2.0, event_dim=1)
+    assert ManifoldFlow(transform, chart, base).log_prob(torch.zeros(3, 2)).shape == (3,)
+    with pytest.raises(TypeError, match="transform: expected a torch Transform, got a Linear"):
+        ManifoldFlow(torch.nn.Linear(2, 2), chart, base)
+    with pytest.raises(TypeError, match="chart: expected a manifoldflow Chart, got 'stereographic'"):
+        ManifoldFlow(transform, "stereographic", base)
+    with pytest.raises(TypeError, match="base: expected a manifoldflow BaseDistribution, got a Normal"):
+        ManifoldFlow(transform, chart, torch.distributions.Normal(0.0, 1.0))
+    with pytest.raises(ValueError, match="chart: expected points of shape"):
+        ManifoldFlow(transform, Stereographic(3), base)
+
+
+def test_the_base_is_built_once_and_anew_when_its_tensors_change(flow):
+    x = torch.rand(3, 1, 4, 4)
+    base, value = flow.base, flow.log_prob(x).detach()
+    assert flow.base is base
+    name = f"base_{flow._parameter_names[-1]}"
+    changed = {**flow.state_dict(), name: 1.5 * flow.state_dict()[name]}
+    with torch.no_grad():
+        swapped = torch.func.functional_call(flow, changed, (x,))
+        assert not torch.allclose(swapped, value)
+        assert torch.equal(flow.log_prob(x), value)
+        copied = copy.deepcopy(flow)
+        assert copied.base is not base
+        flow.load_state_dict(changed)  # changes the tensors in place
+        assert torch.equal(flow.log_prob(x), swapped)
+        assert torch.equal(copied.log_prob(x), value)
+    with torch.inference_mode():
+        assert torch.equal(copied.log_prob(x), value)
+    copied.log_prob(x.requires_grad_()).sum().backward()
+    assert x.grad.isfinite().all()
+
+
+def test_a_learned_base_gets_gradients_at_every_call():
+    chart, base, _ = make_base("vmf", 2)
+    flow = ManifoldFlow(AffineTransform(0.0, 2.0, event_dim=1), chart, base)
+    del flow.base_concentration
+    flow.register_parameter("base_concentration", torch.nn.Parameter(base.concentration.clone()))
+    x = torch.rand(4, 2)
+    with torch.no_grad():
+        before = flow.log_prob(x)
+    (parameter,) = flow.parameters()
+    for _ in range(2):
+        flow.zero_grad()
+        flow.log_prob(x).sum().backward()
+        assert parameter.grad != 0
+    with torch.no_grad():
+        parameter.mul_(2)
+        assert not torch.equal(flow.log_prob(x), before)

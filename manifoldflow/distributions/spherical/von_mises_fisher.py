@@ -4,6 +4,7 @@ import torch
 from pyro.distributions.constraints import sphere
 from torch import Size, Tensor
 
+from ...manifolds.rows import is_recorded
 from ...special import (
     log_sphere_area,
     vmf_concentration,
@@ -41,6 +42,8 @@ class VonMisesFisher(AroundLoc):
         ValueError: n < 2, `loc` is not of unit norm, `concentration` is negative, infinite or NaN, or the
             shapes do not broadcast.
     """
+
+    _peak: tuple[Tensor, int, Tensor] | None = None
 
     @property
     def mean_resultant_length(self) -> Tensor:
@@ -92,8 +95,18 @@ class VonMisesFisher(AroundLoc):
         if self._validate_args:
             self._validate_sample(value)
         kappa = self.concentration.double()
-        peak = vmf_log_peak(kappa, self.ambient_dim) - log_sphere_area(self.ambient_dim)
-        return (peak - 0.5 * kappa * self._squared_chord(value)).to(value.dtype)
+        return (self._log_peak() - 0.5 * kappa * self._squared_chord(value)).to(value.dtype)
+
+    def _log_peak(self) -> Tensor:
+        """Log density at the mode, float64; kept where no derivative through the concentration can be asked for."""
+        kappa = self.concentration
+        keeps = not (is_recorded(kappa) or kappa.is_inference() or torch.is_inference_mode_enabled())
+        if keeps and self._peak is not None and self._peak[0] is kappa and self._peak[1] == kappa._version:
+            return self._peak[2]
+        peak = vmf_log_peak(kappa.double(), self.ambient_dim) - log_sphere_area(self.ambient_dim)
+        if keeps:
+            self._peak = kappa, kappa._version, peak
+        return peak
 
     def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
         """Exact draws, differentiable in both parameters: implicit reparameterisation of the angle."""

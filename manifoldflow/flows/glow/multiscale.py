@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.distributions import constraints
 from torch.nn.functional import conv2d
 
-from ..transform import FlowTransform, full_precision
+from ..flow import FlowTransform, full_precision
 from .layers import AffineCoupling, ChannelMixing, conditioner, scale_and_shift, squeeze, unsqueeze
 
 __all__ = ["Glow"]

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import constraints
 from torch.distributions.transforms import Transform
 
-from ..transform import FlowTransform, call_and_ladj
+from ..flow import FlowTransform, call_and_ladj
 
 __all__ = ["PREPROCESSING", "Centred", "Logit", "Preprocessed"]
 
