@@ -5,6 +5,7 @@ from .base import BaseDistribution
 from .dirichlet import Dirichlet
 from .gaussian import Gaussian
 from .in_chart import InChart
+from .laws import Law, LogDensityLaw, Statistic, law_of
 from .spherical.angle import VonMisesFisherAngle
 from .spherical.power_spherical import PowerSpherical
 from .spherical.spherical_uniform import SphericalUniform
@@ -16,10 +17,14 @@ __all__ = [
     "Dirichlet",
     "Gaussian",
     "InChart",
+    "Law",
+    "LogDensityLaw",
     "PowerSpherical",
     "SphericalUniform",
+    "Statistic",
     "VonMisesFisher",
     "VonMisesFisherAngle",
     "WrappedNormal",
     "kl",
+    "law_of",
 ]

@@ -1,18 +1,22 @@
 """The Dirichlet distribution in log space: no coordinate is too small for it."""
 
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Size, Tensor
+from torch.distributions import Dirichlet as TorchDirichlet
 from torch.distributions import Gamma, constraints
 from torch.distributions.constraints import Constraint
 
 from .._geomstats import Manifold
 from ..charts import Chart, SimplexChart, SimplexConstraint
-from ..manifolds import Simplex
+from ..manifolds import Simplex, is_eager
 from ._dirichlet import entropy, log_density, log_density_log
 from .base import BaseDistribution
 from .constraints import check_floating, finite_positive_vector
+from .laws import Law, LogDensityLaw, constant_log_density, law_of, sampled_log_density
+from .lifts import Gammas
 
 __all__ = ["Dirichlet"]
 
@@ -120,3 +124,31 @@ class Dirichlet(BaseDistribution):
     def entropy(self) -> Tensor:
         """Differential entropy with respect to Lebesgue measure on the first d coordinates, in nats."""
         return entropy(self.concentration.double()).to(self.concentration.dtype)
+
+
+@law_of.register(Dirichlet)
+@law_of.register(TorchDirichlet)
+def _(base: Any) -> Law:
+    a = base.concentration
+    rows = a.reshape(-1, a.shape[-1])
+    # A batch of different concentrations would need a table of its own for every pair.
+    one_row = len(rows) == 1 or (is_eager() and len(rows) > 1 and bool((rows == rows[0]).all()))
+    uniform = is_eager() and bool((a == 1).all())
+    return Law.of(
+        base,
+        "Dirichlet" if one_row else "a batch of different Dirichlet distributions",
+        space=Simplex(a.shape[-1] - 1),
+        lift=Gammas(rows[0]) if one_row else None,
+        log_density=constant_log_density if uniform else partial(_log_density_law, base),
+        is_uniform=uniform,
+        variational=lambda place, spread: Dirichlet(0.05 + torch.nn.functional.softplus(place)),
+    )
+
+
+def _log_density_law(base: Any, samples: int) -> LogDensityLaw:
+    """Mean and deviation from the moments of log s; the tails from draws."""
+    a = base.concentration.double()
+    spread = ((a - 1).square() * torch.polygamma(1, a)).sum(-1)
+    spread = spread - (a - 1).sum(-1).square() * torch.polygamma(1, a.sum(-1))
+    sampled = sampled_log_density(base, samples)
+    return sampled._replace(mean=-base.entropy().double(), deviation=spread.clamp_min(0).sqrt())

@@ -1,17 +1,22 @@
-"""The Gaussian with independent coordinates, as a base distribution on R^d."""
+"""The Gaussian with independent coordinates as a base on R^d, and what is known about torch's Gaussians."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Size, Tensor
-from torch.distributions import constraints
+from torch.distributions import Independent, MultivariateNormal, Normal, constraints
 from torch.distributions.constraints import Constraint
 
 from .._geomstats import Manifold
-from ..manifolds import Euclidean
+from ..manifolds import Euclidean, is_eager
+from ..special import log_gammainc, log_gammaincc
 from .base import BaseDistribution
 from .constraints import check_floating, finite_positive
+from .laws import Law, LogDensityLaw, Statistic, coordinates_law, law_of
+from .lifts import Shifted
 
 __all__ = ["Gaussian"]
 
@@ -86,3 +91,83 @@ class Gaussian(BaseDistribution):
     def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
         shape = self._extended_shape(sample_shape)
         return self.loc + self.scale * torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
+
+
+def _gaussian_law(
+    base: Any, whiten: Callable[[Tensor], Tensor], scale: Tensor, *, coordinates: Normal | None, is_standard: bool
+) -> Law:
+    """The law of a Gaussian: `whiten` takes x - loc to a standard normal, `scale` has the factors of its volume."""
+    event_dim = len(base.event_shape)
+    return Law.of(
+        base,
+        "Gaussian",
+        space=Euclidean(base.event_shape[0]) if event_dim == 1 else None,
+        lift=Shifted(base.mean, event_dim),
+        coordinates=coordinates,
+        log_density=partial(_log_density, base.mean, whiten, scale, event_dim),
+        statistic=Statistic("norm |z|", lambda x: torch.linalg.vector_norm(x.flatten(x.ndim - event_dim), dim=-1)),
+        is_standard=is_standard,
+        is_convex=True,
+        is_unbounded=True,
+    )
+
+
+def _log_density(
+    loc: Tensor, whiten: Callable[[Tensor], Tensor], scale: Tensor, event_dim: int, samples: int
+) -> LogDensityLaw:
+    """|whitened x|^2 has the chi-square law with n degrees of freedom, and the log-density is -1/2 of it."""
+    n = loc.shape[loc.ndim - event_dim :].numel()
+    log_volume = scale.log().flatten(scale.ndim - event_dim).sum(-1).double()
+    constant = -0.5 * n * math.log(2 * math.pi) - log_volume
+
+    def half_square(points: Tensor) -> Tensor:
+        return 0.5 * whiten(points - loc).square().flatten(points.ndim - event_dim).sum(-1).double()
+
+    def log_tails(points: Tensor) -> tuple[Tensor, Tensor]:
+        x = half_square(points)
+        return log_gammaincc(n / 2, x), log_gammainc(n / 2, x)
+
+    return LogDensityLaw(
+        constant - n / 2,
+        torch.tensor(math.sqrt(n / 2), dtype=torch.float64, device=loc.device),
+        log_tails,
+        lambda points: constant - half_square(points),
+    )
+
+
+def _all_equal(*pairs: tuple[Tensor, Any]) -> bool:
+    """Whether all numbers are as stated; under the compiler, which cannot look, no."""
+    return is_eager() and all(bool((found == stated).all()) for found, stated in pairs)
+
+
+@law_of.register
+def _(base: Gaussian) -> Law:
+    return _gaussian_law(
+        base,
+        lambda x: x / base.scale,
+        base.scale,
+        coordinates=Normal(base.loc, base.scale, validate_args=False),
+        is_standard=_all_equal((base.loc, 0), (base.scale, 1)),
+    )
+
+
+@law_of.register
+def _(base: Independent) -> Law:
+    law = base.base_dist
+    if not isinstance(law, Normal):
+        return coordinates_law(base, law)
+    standard = _all_equal((law.loc, 0), (law.scale, 1))
+    return _gaussian_law(base, lambda x: x / law.scale, law.scale, coordinates=law, is_standard=standard)
+
+
+@law_of.register
+def _(base: MultivariateNormal) -> Law:
+    lower = base.scale_tril
+    standard = _all_equal((base.loc, 0), (lower, torch.eye(lower.shape[-1], dtype=lower.dtype, device=lower.device)))
+    return _gaussian_law(
+        base,
+        lambda x: torch.linalg.solve_triangular(lower, x[..., None], upper=False)[..., 0],
+        lower.diagonal(dim1=-2, dim2=-1),
+        coordinates=Normal(0.0, 1.0, validate_args=False) if standard else None,
+        is_standard=standard,
+    )

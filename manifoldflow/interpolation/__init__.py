@@ -1,5 +1,7 @@
 """Paths between latents: callables of time that stay where a base distribution is typical."""
 
+from ..distributions.laws import lift_of
+from ..distributions.lifts import Coordinates, Lift
 from .bridges.bridge import Bridge
 from .bridges.gaussian_process import GaussianProcessBridge, GaussianProcessPaths, GaussianProcessWalk
 from .bridges.kernels import ExponentialPower, Kernel, Matern, OrnsteinUhlenbeck, Periodic, SquaredExponential
@@ -18,7 +20,6 @@ from .methods import METHODS, Method, build_path, interpolate, interpolate_all, 
 from .paths.combination import combine, frechet_combine, grid, subspace
 from .paths.geodesic import Geodesic
 from .paths.great_circle import Slerp
-from .paths.lifts import Coordinates, Lift, lift_of
 from .paths.lines import Linear, NormCorrected
 from .paths.matched import Matched
 from .paths.path import ConstantSpeed, Path, Polyline

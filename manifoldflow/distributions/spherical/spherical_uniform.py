@@ -11,6 +11,9 @@ from ..._geomstats import Manifold
 from ...manifolds import Hypersphere
 from ...special import log_sphere_area
 from ..base import BaseDistribution
+from ..laws import Law, constant_log_density, law_of
+from .polar import Direction
+from .von_mises_fisher import cone
 
 __all__ = ["SphericalUniform"]
 
@@ -82,3 +85,15 @@ class SphericalUniform(BaseDistribution):
         shape = self._extended_shape(sample_shape)
         noise = torch.randn(shape, dtype=self._like.dtype, device=self._like.device)
         return noise / torch.linalg.vector_norm(noise, dim=-1, keepdim=True)
+
+
+@law_of.register
+def _(base: SphericalUniform) -> Law:
+    return Law.of(
+        base,
+        "uniform on the sphere",
+        lift=Direction(base.event_shape[-1]),
+        log_density=constant_log_density,
+        is_uniform=True,
+        variational=cone,
+    )

@@ -1,10 +1,14 @@
 """The von Mises-Fisher distribution, on spheres of any dimension."""
 
+from functools import partial
+
 import torch
 from pyro.distributions.constraints import sphere
 from torch import Size, Tensor
 
+from ...manifolds import is_eager
 from ...manifolds.rows import is_recorded
+from ...manifolds.sphere_kernels import angle_of
 from ...special import (
     log_sphere_area,
     vmf_concentration,
@@ -16,7 +20,9 @@ from ...special import (
     vmf_transverse_variance,
 )
 from ..fitting import weighted, weighted_mean
+from ..laws import Law, LogDensityLaw, Statistic, constant_log_density, law_of
 from .angle import ReparameterisedAngle, VonMisesFisherAngle, sample_haversine
+from .polar import AroundMean, OnCircle
 from .rotational import AroundLoc, around
 
 __all__ = ["VonMisesFisher"]
@@ -151,3 +157,38 @@ class VonMisesFisher(AroundLoc):
         loc = torch.where(length[..., None] > 0, loc, axis)  # any direction is a maximum
         concentration = vmf_concentration(length, x.shape[-1], complement=variance / (1 + length))
         return cls(loc.to(points.dtype), concentration.to(points.dtype))
+
+
+@law_of.register
+def _(base: VonMisesFisher) -> Law:
+    n = base.ambient_dim
+    kind = OnCircle if n == 2 else AroundMean
+    uniform = is_eager() and bool((base.concentration == 0).any())
+    return Law.of(
+        base,
+        "von Mises-Fisher",
+        lift=kind(base.loc, base.concentration, partial(VonMisesFisherAngle, ambient_dim=n, validate_args=False)),
+        log_density=constant_log_density if uniform else partial(_log_density_law, base),
+        statistic=Statistic("cosine to the mean direction", lambda x: (x * base.loc).sum(-1)),
+        is_uniform=is_eager() and bool((base.concentration == 0).all()),
+        variational=cone,
+    )
+
+
+def cone(place: Tensor, spread: Tensor) -> VonMisesFisher:
+    """A von Mises-Fisher distribution from two outputs of a network; its angle does not depend on the dimension."""
+    loc = place / torch.linalg.vector_norm(place, dim=-1, keepdim=True)
+    return VonMisesFisher(loc, 1 + place.shape[-1] * torch.nn.functional.softplus(spread[..., 0]))
+
+
+def _log_density_law(base: VonMisesFisher, samples: int) -> LogDensityLaw:
+    """The log-density is a constant plus kappa times the cosine to the mean, and falls with the angle."""
+    angle = base.angle
+
+    def log_tails(points: Tensor) -> tuple[Tensor, Tensor]:
+        loc = base.loc.expand(points.shape).double()
+        theta = angle_of(points.double() - loc, points.double() + loc)[..., 0]
+        return angle.log_survival(theta), angle.log_cdf(theta)
+
+    deviation = base.concentration.double() * base.cosine_variance.double().sqrt()
+    return LogDensityLaw(-base.entropy().double(), deviation, log_tails, base.log_prob)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ... import manifolds
 from ..._geomstats import Manifold
-from .lifts import Lift, Shifted, block_sizes, lift_of
+from ...distributions.laws import block_sizes, lift_of
+from ...distributions.lifts import Shifted
 from .points import as_points, check_base_shape, check_event_dim, weighted_sum
 
 __all__ = ["combine", "frechet_combine", "grid", "subspace"]
@@ -60,7 +61,7 @@ def combine(
     size = flat.square().sum(-1, keepdim=True).sqrt()
     if manifolds.is_eager() and not bool((size > 0).all()):
         raise ValueError("weights: expected at least one that is not zero in every combination, got a row of zeros")
-    lift: Lift = Shifted() if base is None else lift_of(base)
+    lift = lift_of(base)
     space = getattr(base, "manifold", None)
     if space is not None:
         manifolds.check_points(space, points=points)
@@ -185,7 +186,7 @@ def subspace(points: Any, coordinates: Any, *, base: Any = None, event_dim: int 
     Reference: arXiv 2408.08558, section 4 (subspaces).
     """
     points = as_points("points", points, event_dim + 1)
-    lift = Shifted() if base is None else lift_of(base)
+    lift = lift_of(base)
     if not isinstance(lift, Shifted):
         raise ValueError(
             f"base: expected a Gaussian, whose subspaces are linear, got {type(base).__name__}; use combine"

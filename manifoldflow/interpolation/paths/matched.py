@@ -1,14 +1,14 @@
 """Paths that preserve a base distribution: between independent draws every point of the path is a draw."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ... import manifolds
+from ...distributions.laws import block_sizes, law_of, lift_of
+from ...distributions.lifts import Lift, Shifted
 from .great_circle import GreatCircle
-from .lifts import Lift, Shifted, block_sizes, lift_of
 from .path import Path
 from .points import check_base_shape, pin, reverse_velocity, two_point_sum, velocity_of, weighted_sum
 
@@ -54,20 +54,20 @@ class Matched(Path):
         event_dim: int = 1,
         generator: torch.Generator | None = None,
     ) -> None:
-        blocks = list(base) if isinstance(base, Sequence) else None
-        depth = 1 if blocks is not None else max([event_dim, *([len(base.event_shape)] if base is not None else [])])
-        super().__init__(start, end, event_dim=depth, space=_space(base))
+        law = law_of(base)
+        depth = 1 if law.blocks else max(event_dim, len(getattr(base, "event_shape", ())))
+        # Lengths are Euclidean in flat space, whose metric would only repeat that.
+        super().__init__(start, end, event_dim=depth, space=None if law.is_flat else law.space)
         if self.space is not None:
             manifolds.check_points(self.space, start=self.start, end=self.end)
         check_base_shape("start", self.event_shape, base)
         self._parts: list[_Part] = []
-        if blocks is not None:
-            sizes = block_sizes(blocks, self.event_shape[-1])
-            for part, first, last in zip(blocks, self.start.split(sizes, -1), self.end.split(sizes, -1)):
-                self._parts.append(_Part(lift_of(part), first, last, 1, generator))
+        if law.blocks:
+            sizes = block_sizes(base, self.event_shape[-1])
+            for part, first, last in zip(law.blocks, self.start.split(sizes, -1), self.end.split(sizes, -1)):
+                self._parts.append(_Part(lift_of(part.base), first, last, 1, generator))
         else:
-            lift = Shifted() if base is None else lift_of(base)
-            self._parts.append(_Part(lift, self.start, self.end, depth, generator))
+            self._parts.append(_Part(lift_of(base), self.start, self.end, depth, generator))
 
     def _points(self, t: Tensor) -> Tensor:
         return pin(self._curve(t), t, self.start, self.end, self.event_dim)
@@ -107,9 +107,3 @@ class _Part:
         normal = two_point_sum(*w, self.first, self.last, self.event_dim)
         direction = None if self.circle is None else weighted_sum(self.circle.weights(t), self.circle.vectors, 1)
         return self.lift.decode(normal, direction).to(self.dtype)
-
-
-def _space(base: Any) -> Any:
-    """The manifold of a base of this library that is not flat; points are checked against it."""
-    space = getattr(base, "manifold", None)
-    return None if isinstance(space, manifolds.Euclidean) else space

@@ -1,56 +1,24 @@
 """Paths for bases with independent coordinates: optimal transport back to the base, and Cauchy combinations."""
 
 import math
-from copy import copy
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Cauchy, Distribution, Independent, Normal, Uniform
+from torch.distributions import Cauchy, Normal, Uniform
 
-from ...distributions import Gaussian
+from ...distributions.laws import law_of
+from ...distributions.lifts import Coordinates, unvalidated
+from ...special.gamma_tables import GammaToNormal
 from .great_circle import check_not_opposite, directions
-from .lifts import has_quantiles
 from .path import Path
 from .points import check_base_shape, pin, two_point_sum, velocity_of
-from .tables import GammaToNormal
 
 __all__ = ["CauchyLinear", "OptimalTransport", "SphericalCauchy"]
 
 _NODES, _WEIGHTS = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(128))
 _REACH = 7.5  # standard deviations kept of the variable that is integrated over: a rest of 6e-14
-
-
-def _coordinate_law(base: Any, event_dim: int) -> tuple[Distribution, int]:
-    """The law of the coordinates, and the number of dimensions of a point."""
-    if base is None:
-        return Normal(0.0, 1.0), event_dim
-    if isinstance(base, Gaussian):
-        return Normal(base.loc, base.scale), max(1, event_dim)
-    if isinstance(base, Independent):
-        event_dim = max(event_dim, len(base.event_shape))
-        base = base.base_dist
-    if not isinstance(base, Distribution) or base.event_shape or not has_quantiles(base):
-        raise ValueError(
-            "base: expected a distribution with independent coordinates and cdf and icdf (such as "
-            f"Independent(Laplace(...), 1)), got {type(base).__name__}; use the method matched"
-        )
-    if len(base.batch_shape) > event_dim:
-        raise ValueError(
-            f"base: expected one law for the whole batch of pairs, got the batch shape {tuple(base.batch_shape)} with "
-            f"event_dim={event_dim}; build one path for each law"
-        )
-    return _unvalidated(base), event_dim
-
-
-def _unvalidated(law: Distribution) -> Distribution:
-    """A copy that does not check values: some laws of torch refuse float64 values that round to 1 in float32."""
-    law = copy(law)
-    law._validate_args = False
-    if hasattr(law, "base_dist"):
-        law.base_dist = _unvalidated(law.base_dist)
-    return law
 
 
 class _Pinned(Path):
@@ -68,7 +36,23 @@ class _Pinned(Path):
         return velocity_of(self._curve, times)
 
 
-class OptimalTransport(_Pinned):
+class _Coordinatewise(_Pinned):
+    """A path for bases with independent coordinates, whose law is `law`."""
+
+    def __init__(self, base: Any, start: Any, end: Any, *, event_dim: int = 1) -> None:
+        known = law_of(base)
+        if known.coordinates is None:
+            raise ValueError(
+                f"base: expected independent coordinates with cdf and icdf, such as Independent(Laplace(...), 1), got "
+                f"{known.title}; methods_for(base) lists the methods that suit it"
+            )
+        super().__init__(start, end, event_dim=max(event_dim, len(getattr(base, "event_shape", ()))))
+        check_base_shape("start", self.event_shape, base)
+        self.law = unvalidated(known.coordinates)
+        self._along = Coordinates(self.law, self.event_dim, count=1).along
+
+
+class OptimalTransport(_Coordinatewise):
     r"""The straight line, every coordinate of which is then transported back to the base: :math:`F^{-1}(F_t(y))`.
 
     :math:`F_t` is the distribution function of :math:`(1-t) X + t X'` for independent X and X' with the law F of a
@@ -87,14 +71,12 @@ class OptimalTransport(_Pinned):
     generative models, ICLR 2019 (arXiv 1711.01970), section 2.2 and table 1.
     """
 
-    def __init__(self, base: Any, start: Any, end: Any, *, event_dim: int = 1) -> None:
-        self.law, event_dim = _coordinate_law(base, event_dim)
-        super().__init__(start, end, event_dim=event_dim)
-        check_base_shape("start", self.event_shape, base)
-
     def _curve(self, t: Tensor) -> Tensor:
         line = two_point_sum(1 - t, t, self.start, self.end, self.event_dim)
-        times = t.reshape(*t.shape, *[1] * self.event_dim)
+        times = t.reshape(*t.shape, *[1] * self.event_dim).expand(line.shape)
+        return self._along(self._transported, line, times)
+
+    def _transported(self, line: Tensor, times: Tensor) -> Tensor:
         if isinstance(self.law, Cauchy):
             return line
         if isinstance(self.law, Normal):
@@ -132,7 +114,7 @@ def _trapezoid_cdf(y: Tensor, t: Tensor) -> Tensor:
     return torch.where(y < a, rise, torch.where(y > b, fall, (y - a / 2) / b))
 
 
-class CauchyLinear(_Pinned):
+class CauchyLinear(_Coordinatewise):
     r"""Every coordinate as a Cauchy variable, combined linearly: :math:`g^{-1}((1-t) g(x_0) + t g(x_1))`.
 
     g carries the law of a coordinate to the Cauchy law, whose convex combinations are Cauchy again: between independent
@@ -149,9 +131,7 @@ class CauchyLinear(_Pinned):
     """
 
     def __init__(self, base: Any, start: Any, end: Any, *, event_dim: int = 1) -> None:
-        self.law, event_dim = _coordinate_law(base, event_dim)
-        super().__init__(start, end, event_dim=event_dim)
-        check_base_shape("start", self.event_shape, base)
+        super().__init__(base, start, end, event_dim=event_dim)
         self._ends = self._to_cauchy(self.start), self._to_cauchy(self.end)
 
     def _to_cauchy(self, points: Tensor) -> Tensor:
@@ -161,7 +141,7 @@ class CauchyLinear(_Pinned):
     def _curve(self, t: Tensor) -> Tensor:
         mixed = two_point_sum(1 - t.double(), t.double(), *self._ends, self.event_dim)
         tiny = torch.finfo(torch.float64).eps
-        return self.law.icdf(_cauchy_cdf(mixed).clamp(tiny, 1 - tiny)).to(self.start.dtype)
+        return self._along(self.law.icdf, _cauchy_cdf(mixed).clamp(tiny, 1 - tiny)).to(self.start.dtype)
 
 
 class SphericalCauchy(_Pinned):

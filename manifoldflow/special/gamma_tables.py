@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ...special import gammainccinv, gammaincinv
+from .incomplete_gamma import gammainccinv, gammaincinv
 
 __all__ = ["GammaToNormal"]
 

@@ -1,0 +1,151 @@
+"""A base distribution as independent standard normal coordinates and a uniform direction, which can be combined."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from ..manifolds import is_eager
+from ..special.gamma_tables import GammaToNormal
+
+__all__ = ["Coordinates", "Gammas", "Lift", "Shifted", "spread", "unvalidated"]
+
+
+class Lift(ABC):
+    """Maps points of a base to independent parts whose laws combinations can keep, and back.
+
+    The parts are normal coordinates (a combination with weights w, over the root of the sum of w^2, has their law
+    again) and a direction, uniform on the unit sphere of a `direction_dim`-dimensional space (as has a great circle
+    between two, and the direction of a combination of normal vectors along them). Points are `(*batch, *event)`.
+    """
+
+    event_dim: int = 1
+    direction_dim: int = 0
+
+    @abstractmethod
+    def encode(self, points: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor | None]:
+        """Normal coordinates `(*batch, *event')` and directions `(*batch, n)` or None."""
+
+    @abstractmethod
+    def decode(self, normal: Tensor, direction: Tensor | None) -> Tensor:
+        """Points from both."""
+
+    def spread(self, count: int = 1) -> Lift:
+        """The same with `count` more batch dimensions at the end of the parameters' batch, for times or weights."""
+        return self
+
+
+def spread(parameter: Tensor, event_dim: int, count: int) -> Tensor:
+    """A parameter `(*batch, *event)` with `count` dimensions of size 1 after its batch; untouched without a batch."""
+    if parameter.ndim == event_dim:
+        return parameter
+    batch = parameter.ndim - event_dim
+    return parameter.reshape(*parameter.shape[:batch], *[1] * count, *parameter.shape[batch:])
+
+
+@dataclass(frozen=True)
+class Shifted(Lift):
+    """A Gaussian with any covariance: the points less their mean (None for zero) combine as standard normal ones."""
+
+    loc: Tensor | None = None
+    event_dim: int = 1
+
+    def encode(self, points: Tensor, generator: torch.Generator | None) -> tuple[Tensor, None]:
+        return (points if self.loc is None else points - self.loc), None
+
+    def decode(self, normal: Tensor, direction: Tensor | None) -> Tensor:
+        return normal if self.loc is None else normal + self.loc
+
+    def spread(self, count: int = 1) -> Lift:
+        return self if self.loc is None else Shifted(spread(self.loc, self.event_dim, count), self.event_dim)
+
+
+@dataclass(frozen=True)
+class Coordinates(Lift):
+    """Independent coordinates with a distribution function: each is Gaussianised by it.
+
+    Args:
+        base: The law of a coordinate, with `cdf` and `icdf`; its batch shape is that of a point, or a batch of them.
+        event_dim: Number of dimensions of one point.
+        count: How many dimensions stand between the batch and the point; see `Lift.spread`.
+    """
+
+    base: Distribution
+    event_dim: int = 1
+    count: int = 0
+
+    def encode(self, points: Tensor, generator: torch.Generator | None) -> tuple[Tensor, None]:
+        tiny = torch.finfo(torch.float64).eps
+        return torch.special.ndtri(self.along(self.law.cdf, points.double()).clamp(tiny, 1 - tiny)), None
+
+    def decode(self, normal: Tensor, direction: Tensor | None) -> Tensor:
+        tiny = torch.finfo(torch.float64).eps  # two extreme coordinates combine to a probability that rounds to 0 or 1
+        return self.along(self.law.icdf, torch.special.ndtr(normal).clamp(tiny, 1 - tiny))
+
+    def spread(self, count: int = 1) -> Lift:
+        return Coordinates(self.base, self.event_dim, count)
+
+    @property
+    def law(self) -> Distribution:
+        """The law of a coordinate, which does not check values."""
+        return unvalidated(self.base)
+
+    def along(self, function: Callable[..., Tensor], *values: Tensor) -> Tensor:
+        """`function`, which broadcasts with the law, of values `(*batch, *spread, *event)` of one shape."""
+        if not self.count or len(self.base.batch_shape) <= self.event_dim:
+            return function(*values)
+        last = values[0].ndim - self.event_dim
+        here, there = tuple(range(last - self.count, last)), tuple(range(self.count))
+        return function(*[value.movedim(here, there) for value in values]).movedim(there, here)
+
+
+def unvalidated(law: Distribution) -> Distribution:
+    """A copy that does not check values: some laws of torch refuse float64 values that round to 1 in float32."""
+    law = copy(law)
+    law._validate_args = False
+    if hasattr(law, "base_dist"):
+        law.base_dist = unvalidated(law.base_dist)
+    return law
+
+
+class Gammas(Lift):
+    """Dirichlet as normalised independent Gammas: each point is given an independent Gamma(sum a) total, then
+    Gaussianised.
+
+    The total is what makes the coordinates independent; it is drawn once for every point. The first use of a shape a
+    takes about 0.1 s, for its table.
+
+    Args:
+        concentration: a, `(n,)`.
+    """
+
+    def __init__(self, concentration: Tensor) -> None:
+        self.dtype = concentration.dtype
+        self.row = concentration.detach().double()
+
+    @cached_property
+    def table(self) -> GammaToNormal:
+        return GammaToNormal(self.row)
+
+    def encode(self, points: Tensor, generator: torch.Generator | None) -> tuple[Tensor, None]:
+        total = self.row.sum().expand(points.shape[:-1]).contiguous()
+        log_total = torch._standard_gamma(total, generator=generator).log()
+        # Near 0 the law of a coordinate x is x^(a - 1) dx: one that has underflowed is drawn anew from below the
+        # smallest float, or all of them would come back as that float.
+        tiny = torch.finfo(points.dtype).tiny
+        log_s = points.double().clamp_min(tiny).log()
+        lost = points < tiny
+        if not is_eager() or bool(lost.any()):
+            uniform = torch.rand(points.shape, dtype=torch.float64, device=points.device, generator=generator)
+            log_s = torch.where(lost, log_s + uniform.clamp_min(1e-300).log() / self.row, log_s)
+        return self.table.normal(log_s + log_total[..., None]), None
+
+    def decode(self, normal: Tensor, direction: Tensor | None) -> Tensor:
+        return self.table.log_gamma(normal).softmax(-1).to(self.dtype)
