@@ -103,7 +103,7 @@ def test_spherical_cauchy_as_printed():
 @pytest.mark.parametrize("kind", [OptimalTransport, CauchyLinear])
 def test_bases_that_are_not_coordinates_are_refused(kind):
     base = VonMisesFisher(torch.tensor([1.0, 0.0, 0.0]), 2.0)
-    with pytest.raises(ValueError, match="base: expected independent coordinates with cdf and icdf.*methods_for"):
+    with pytest.raises(ValueError, match="base: expected independent coordinates with cdf"):
         kind(base, torch.eye(3)[0], torch.eye(3)[1])
 
 
