@@ -1,12 +1,16 @@
 """Files and folders are written whole or not at all, and never over something else."""
 
 import os
+import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from manifoldflow.errors import DataError
-from manifoldflow.files import MARKER, atomic_path, damaged, new_folder, read_json, write_json
+from manifoldflow.files import MARKER, atomic_path, damaged, new_folder, read_json, read_npz, write_json
 
 
 def test_atomic_write_keeps_the_old_file_when_it_fails(tmp_path):
@@ -162,3 +166,89 @@ def test_damaged_content_is_named_whatever_goes_wrong():
             fail(error)
     with pytest.raises(DataError, match="as it is"):
         fail(DataError("as it is"))
+
+
+def test_a_second_run_of_the_same_output_is_refused_and_names_the_first(tmp_path):
+    out = tmp_path / "deep" / "out"
+    with new_folder(out, "test", {}) as folder:
+        (folder / "a").write_text("first")
+        code = f"from manifoldflow.files import new_folder\nwith new_folder({str(out)!r}, 'test', {{}}): pass"
+        second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert second.returncode == 1
+        assert f"{out} is being written by process {os.getpid()} on {socket.gethostname()}; wait" in second.stderr
+    assert (out / "a").read_text() == "first"
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert not (out / "a").exists()
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from manifoldflow.files import atomic_path, new_folder, write_json
+out = pathlib.Path(sys.argv[1])
+with atomic_path(out.parent / "a.json"), new_folder(out, "test", {}) as folder:
+    (folder / "a").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_next_run_removes_what_a_killed_one_left(tmp_path):
+    out = tmp_path / "out"
+    with new_folder(out, "test", {}) as folder:
+        (folder / "a").write_text("whole")
+    assert subprocess.run([sys.executable, "-c", KILLED, str(out)], check=False).returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 4  # the output, a lock, a partial folder and a temporary file
+    with atomic_path(tmp_path / "a.json") as mine:
+        write_json(tmp_path / "a.json", 1)  # leaves alone what a living process holds, be it this one
+        assert mine.exists()
+        mine.write_text("2")
+    with new_folder(out, "test", {}) as folder:
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".out.lock", folder.name, "a.json", "out"])
+        (folder / "b").write_text("new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "out"]
+    assert sorted(path.name for path in out.iterdir()) == ["b", MARKER]
+
+
+def test_an_output_that_was_moved_aside_when_the_run_was_killed_is_moved_back(tmp_path):
+    out = tmp_path / "out"
+    with new_folder(out, "test", {}) as folder:
+        (folder / "a").write_text("old")
+    out.rename(tmp_path / ".out.replaced-12345678")
+    with pytest.raises(RuntimeError, match="stop"), new_folder(out, "test", {}):
+        raise RuntimeError("stop")
+    assert (out / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_full_disk_is_one_line_with_what_is_free_and_what_to_do(tmp_path):
+    def fill(folder):
+        with open("/dev/full", "w") as full:
+            full.write("x")
+
+    def write(task):
+        with new_folder(tmp_path / "out", "test", {}) as folder:
+            task(folder)
+
+    write(lambda folder: (folder / "a").write_text("x"))
+    with pytest.raises(
+        OSError, match=r"cannot be written \(No space left on device: [\d,.]+ MB free\); free some"
+    ) as e:
+        write(fill)
+    assert str(e.value).endswith("run the same command again; nothing is lost")
+    assert "\n" not in str(e.value)
+    assert (tmp_path / "out" / "a").is_file()
+
+
+def test_what_is_not_a_file_is_refused_without_waiting(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, 1)
+    assert read_json(path) == 1
+    path.unlink()
+    os.mkfifo(path)
+    for read in (read_json, read_npz):
+        with pytest.raises(DataError, match=r"a\.json: expected a file, found a named pipe"):
+            read(path)
+        with pytest.raises(DataError, match="expected a file, found a folder"):
+            read(tmp_path)
+        with pytest.raises(DataError, match=r"b\.json: cannot be read \(No such file or directory\); check the path"):
+            read(tmp_path / "b.json")

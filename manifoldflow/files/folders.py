@@ -4,12 +4,13 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from .writing import read_json, write_json
+from .locks import locked
+from .writing import read_json, write_json, writing
 
 __all__ = ["MARKER", "check_replaceable", "growing_folder", "new_folder", "resumable_folder", "unfinished"]
 
@@ -41,22 +42,11 @@ def check_replaceable(out: Path, command: str) -> None:
     raise DataError(f"--out: {out} already holds {what}; choose another folder or remove it first")
 
 
-def _make(folder: Path, out: Path) -> list[Path]:
-    """Make a folder and its parents; return those that were made, the innermost first."""
-    made = [folder, *(parent for parent in folder.parents if not parent.exists())]
+def _make(folder: Path, out: Path) -> None:
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"--out: {out} cannot be written ({error.strerror}); choose another folder") from error
-    return made
-
-
-def _remove(made: list[Path]) -> None:
-    """Undo `_make`, but for parents that hold something else by now."""
-    shutil.rmtree(made[0], ignore_errors=True)
-    for parent in made[1:]:
-        with suppress(OSError):
-            parent.rmdir()
 
 
 def _finish(folder: Path, out: Path, command: str, description: dict[str, Any]) -> None:
@@ -85,16 +75,19 @@ def new_folder(out: Path, command: str, description: dict[str, Any]) -> Iterator
     with `description` (settings, seed, versions) is written into it.
 
     Raises:
-        DataError: `out` holds something else, or cannot be written.
+        DataError: `out` holds something else, cannot be written, or another run is writing it.
+        OSError: The disk is full.
     """
     out = Path(out)
     check_replaceable(out, command)
-    made = _make(out.parent / f".{out.name}.partial-{secrets.token_hex(4)}", out)
-    try:
-        yield made[0]
-        _finish(made[0], out, command, description)
-    finally:
-        _remove(made)
+    folder = out.parent / f".{out.name}.partial-{secrets.token_hex(4)}"
+    with locked(out), writing(out):
+        _make(folder, out)
+        try:
+            yield folder
+            _finish(folder, out, command, description)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def growing_folder(out: Path, command: str, settings: dict[str, Any]) -> Path:
@@ -115,8 +108,7 @@ def growing_folder(out: Path, command: str, settings: dict[str, Any]) -> Path:
             )
         return out
     check_replaceable(out, command)
-    if not out.is_dir():
-        _make(out, out)
+    _make(out, out)
     write_json(marker, {"command": command, "entries": [], "settings": settings})
     return out
 
@@ -140,23 +132,34 @@ def resumable_folder(
         keep: Whether an unfinished folder is worth resuming; otherwise it is removed.
 
     Raises:
-        DataError: There is nothing to resume, or something that a new run would destroy.
+        DataError: There is nothing to resume, something that a new run would destroy, or another run is writing it.
+        OSError: The disk is full.
     """
     out, folder = Path(out), unfinished(out)
     check_replaceable(out, command)
-    made = [folder]
+    with locked(out), writing(out):
+        _begin(folder, out, command, description, resume=resume, keep=keep)
+        try:
+            yield folder
+            _finish(folder, out, command, description)
+        finally:
+            if not (folder.exists() and keep(folder)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _begin(
+    folder: Path, out: Path, command: str, description: dict[str, Any], *, resume: bool, keep: Callable[[Path], bool]
+) -> None:
+    """Make or find the folder of an unfinished run.
+
+    Raises:
+        DataError: As `resumable_folder`.
+    """
     if resume and not folder.is_dir():
         raise DataError(f"--resume: there is no unfinished run of {out}; start it without --resume")
     if not resume:
         if folder.exists() and keep(folder):
             raise DataError(f"--out: {out} has an unfinished run; continue it with --resume, or remove {folder}")
         shutil.rmtree(folder, ignore_errors=True)
-        made = _make(folder, out)
-    try:
-        if not resume:
-            write_json(folder / MARKER, {"command": f"{command} (unfinished)", **description})
-        yield folder
-        _finish(folder, out, command, description)
-    finally:
-        if not (folder.exists() and keep(folder)):
-            _remove(made)
+        _make(folder, out)
+        write_json(folder / MARKER, {"command": f"{command} (unfinished)", **description})

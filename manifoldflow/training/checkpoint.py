@@ -1,7 +1,6 @@
 """Checkpoints that are written whole or not at all."""
 
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from ..errors import DataError
-from ..files import atomic_path, writing
+from ..files import write_bytes
 from ..files.unpacking import check_zip
 
 __all__ = ["BEST", "CHECKPOINTS", "LAST", "WholeCheckpoints", "read_checkpoint"]
@@ -34,10 +33,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         """
         content = io.BytesIO()  # torch.save reports what goes wrong on a disk as a RuntimeError without its reason
         torch.save(checkpoint, content)
-        with writing(path), atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
-            file.write(content.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
+        write_bytes(Path(path), content.getbuffer())
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Models on disk: weights as safetensors, everything else as JSON. Loading runs no code of the file."""
 
 import hashlib
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from ..errors import DataError
-from ..files import atomic_path, read_json, write_json, writing
+from ..files import read_json, write_bytes, write_json
 from ..flows import FlowDescription, ManifoldFlow, build_flow, make_base
 from ..models import DCGAN, VAE, WAE
 
@@ -46,10 +45,7 @@ def save_weights(path: Path, module: nn.Module) -> None:
     """
     weights = {name: value.detach().contiguous().cpu() for name, value in module.state_dict().items()}
     content = save(weights)  # safetensors' own writing to a file reports a full disk as an error of its own kind
-    with writing(path), atomic_path(path) as temporary, temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    write_bytes(path, content)
 
 
 def load_weights(path: Path, module: nn.Module, description: str, constants: str = "\0") -> None:
@@ -123,8 +119,7 @@ def save_flow(folder: Path, saved: SavedFlow) -> None:
     folder = Path(folder)
     save_weights(folder / _FLOW_WEIGHTS, saved.flow)
     content = {"flow": saved.description.to_json(), "levels": saved.levels, "training": saved.training}
-    with writing(folder / _FLOW):
-        write_json(folder / _FLOW, content)
+    write_json(folder / _FLOW, content)
 
 
 def weights_sha256(folder: Path) -> str:
@@ -259,8 +254,7 @@ def save_model(folder: Path, saved: SavedModel) -> None:
     """
     folder = Path(folder)
     save_weights(folder / _MODEL_WEIGHTS, saved.model)
-    with writing(folder / _MODEL):
-        write_json(folder / _MODEL, {"model": saved.description.to_json(), "training": saved.training})
+    write_json(folder / _MODEL, {"model": saved.description.to_json(), "training": saved.training})
 
 
 def load_model(folder: Path) -> SavedModel:

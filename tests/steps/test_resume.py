@@ -12,11 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import manifoldflow.training.checkpoint as checkpoint
 from manifoldflow.errors import DataError
 from manifoldflow.files import unfinished
 from manifoldflow.steps import DataChoice, resume_training, train_step
 from manifoldflow.training import TrainSettings
+from manifoldflow.training.checkpoint import read_checkpoint
 
 # 1,258 images: 12 steps an epoch; checkpoints fall inside epochs and on their borders.
 SETTINGS = TrainSettings(epochs=4, batch_size=100, checkpoint_every=5, patience=2)
@@ -132,7 +132,7 @@ def test_a_finite_loss_without_a_finite_gradient_keeps_the_last_good_checkpoint(
     ) as caught:
         train(tmp_path / "model", replace(SETTINGS, checkpoint_every=1))
     assert str(caught.value).endswith(str(kept))
-    content = checkpoint.read_checkpoint(kept)
+    content = read_checkpoint(kept)
     assert content["global_step"] == 6
     assert all(value.isfinite().all() for value in content["state_dict"].values())
 
@@ -146,7 +146,7 @@ def test_a_kill_or_a_full_disk_while_a_checkpoint_is_written(tmp_path, monkeypat
     """First the disk is full, then the resumed run is killed; both leave the former checkpoint."""
     settings = replace(SETTINGS, average=average)
     train(tmp_path / "whole", settings)
-    out, fsync = tmp_path / "model", checkpoint.os.fsync
+    out, fsync = tmp_path / "model", os.fsync
 
     def ends_with(error, number):
         count = iter(range(1, 1000))
@@ -156,7 +156,7 @@ def test_a_kill_or_a_full_disk_while_a_checkpoint_is_written(tmp_path, monkeypat
                 raise error
             fsync(handle)
 
-        monkeypatch.setattr(checkpoint.os, "fsync", end)
+        monkeypatch.setattr(os, "fsync", end)
 
     ends_with(OSError(errno.ENOSPC, "No space left on device"), 5)
     with pytest.raises(OSError, match=r"ckpt: cannot be written .No space left on device.; .* with --resume$"):
@@ -167,7 +167,7 @@ def test_a_kill_or_a_full_disk_while_a_checkpoint_is_written(tmp_path, monkeypat
     with pytest.raises(Killed):
         resume_training(out, progress=False)
     assert reached < last_step(out) < 48
-    monkeypatch.setattr(checkpoint.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     resume_training(out, progress=False)
     whole, resumed = (load_file(path / "flow.safetensors") for path in (tmp_path / "whole", out))
     assert all(value.equal(whole[name]) for name, value in resumed.items())

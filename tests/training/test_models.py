@@ -2,12 +2,12 @@
 
 import json
 import math
+import os
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import manifoldflow.training.checkpoint as checkpoint
 from manifoldflow.errors import DataError
 from manifoldflow.training import (
     ModelDescription,
@@ -59,14 +59,14 @@ def images(digits):
 
 def kill_at(monkeypatch, number):
     """Let a run end while it writes its checkpoint of that number."""
-    count, fsync = iter(range(1, 1000)), checkpoint.os.fsync
+    count, fsync = iter(range(1, 1000)), os.fsync
 
     def end(handle):
         if next(count) == number:
             raise Killed
         fsync(handle)
 
-    monkeypatch.setattr(checkpoint.os, "fsync", end)
+    monkeypatch.setattr(os, "fsync", end)
 
 
 def test_a_stopped_run_resumes_bit_for_bit(tmp_path, monkeypatch, description, images):

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import DataError
 from ...evaluation import Extractor
-from ...files import growing_folder, unfinished, write_json, write_text
+from ...files import growing_folder, locks_out, unfinished, write_json, write_text
 from ...flows import FlowDescription
 from ...report.table import rows_to_csv
 from ...steps.evaluate import classifier_extractor, evaluate_step, read_evaluation
@@ -76,6 +76,7 @@ class ExperimentSettings:
         return {key: value for key, value in fields.items() if key not in ("priors", "seeds")}
 
 
+@locks_out
 def run_experiment(
     out: Path,
     settings: ExperimentSettings,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...data import ImageSet
-from ...files import growing_folder, write_json, write_text
+from ...files import growing_folder, locks_out, write_json, write_text
 from ...models import DCGAN, WAE
 from ...realism import StandardNormalIndex, density_index, semicircle
 from ...report.table import markdown_table
@@ -66,6 +66,7 @@ class RealismSettings:
             raise ValueError(f"pairs, dim: expected at least 4 pairs and dim 2, got {self.pairs} and {self.dim}")
 
 
+@locks_out
 def run_realism(
     out: Path,
     settings: RealismSettings,
