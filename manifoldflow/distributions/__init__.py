@@ -7,16 +7,24 @@ from .gaussian import Gaussian
 from .in_chart import InChart
 from .laws import Law, LogDensityLaw, Statistic, law_of
 from .spherical.angle import VonMisesFisherAngle
+from .spherical.angular_central_gaussian import AngularCentralGaussian
+from .spherical.axial import Bingham, Watson
+from .spherical.fisher_bingham import FisherBingham
+from .spherical.kent import Kent
 from .spherical.power_spherical import PowerSpherical
 from .spherical.spherical_uniform import SphericalUniform
 from .spherical.von_mises_fisher import VonMisesFisher
 from .wrapped_normal import WrappedNormal
 
 __all__ = [
+    "AngularCentralGaussian",
     "BaseDistribution",
+    "Bingham",
     "Dirichlet",
+    "FisherBingham",
     "Gaussian",
     "InChart",
+    "Kent",
     "Law",
     "LogDensityLaw",
     "PowerSpherical",
@@ -24,6 +32,7 @@ __all__ = [
     "Statistic",
     "VonMisesFisher",
     "VonMisesFisherAngle",
+    "Watson",
     "WrappedNormal",
     "kl",
     "law_of",

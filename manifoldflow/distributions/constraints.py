@@ -8,7 +8,16 @@ from torch.distributions.constraints import Constraint
 from .._geomstats import Manifold
 from ..charts import Chart, default_chart
 
-__all__ = ["OnSpace", "beside_loc", "check_floating", "finite_nonnegative", "finite_positive", "finite_positive_vector"]
+__all__ = [
+    "OnSpace",
+    "beside_loc",
+    "check_floating",
+    "finite_nonnegative",
+    "finite_positive",
+    "finite_positive_vector",
+    "finite_symmetric",
+    "finite_vector",
+]
 
 
 class _FiniteNonnegative(Constraint):
@@ -41,6 +50,33 @@ class _FinitePositiveVector(Constraint):
 
     def __repr__(self) -> str:
         return "FinitePositiveVector()"
+
+
+class _FiniteVector(Constraint):
+    """Vectors of finite numbers."""
+
+    event_dim = 1
+
+    def check(self, value: Tensor) -> Tensor:
+        return value.isfinite().all(-1)
+
+    def __repr__(self) -> str:
+        return "FiniteVector()"
+
+
+class _FiniteSymmetric(Constraint):
+    """Symmetric matrices of finite numbers; how far from symmetric is taken relative to the largest entry."""
+
+    event_dim = 2
+
+    def check(self, value: Tensor) -> Tensor:
+        finite = value.isfinite().flatten(-2).all(-1)
+        value = value.detach()
+        size = value.abs().flatten(-2).amax(-1)
+        return finite & ((value - value.mT).abs().flatten(-2).amax(-1) <= 64 * torch.finfo(value.dtype).eps * size)
+
+    def __repr__(self) -> str:
+        return "FiniteSymmetric()"
 
 
 class OnSpace(Constraint):
@@ -92,3 +128,5 @@ def check_floating(name: str, value: Tensor) -> None:
 finite_nonnegative = _FiniteNonnegative()
 finite_positive = _FinitePositive()
 finite_positive_vector = _FinitePositiveVector()
+finite_symmetric = _FiniteSymmetric()
+finite_vector = _FiniteVector()
