@@ -5,13 +5,17 @@ import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
 from .. import __version__
+
+if TYPE_CHECKING:
+    from ..evaluation import Evaluation
+    from ..files.typed_json import Record
 
 __all__ = [
     "Commands",
@@ -91,8 +95,8 @@ Data = Annotated[
 class Output:
     """What a command prints: messages and progress, or nothing, or the result as JSON and nothing else."""
 
-    quiet: bool
-    as_json: bool
+    quiet: Quiet = False
+    as_json: Json = False
 
     @property
     def talks(self) -> bool:
@@ -100,26 +104,27 @@ class Output:
         return not (self.quiet or self.as_json)
 
     def say(self, text: str) -> None:
-        """Print a message."""
+        """Print a message, as it is: paths may hold brackets, which are no markup."""
         if self.talks:
-            _console.print(text)
+            _console.print(text, markup=False, highlight=False)
 
     def plain(self, text: str) -> None:
-        """Print a text as it is: wrapped lines would break its tables."""
+        """Print a text without wrapping its lines, which would break its tables."""
         if self.talks:
             typer.echo(text)
 
-    def table(self, result: dict[str, Any]) -> None:
+    def table(self, result: "Evaluation") -> None:
         """Print an evaluation's table."""
         from ..report import print_table
 
         if self.talks:
             print_table(result, _console)
 
-    def result(self, result: dict[str, Any]) -> None:
+    def result(self, result: "Record | dict[str, Any]") -> None:
         """Print the result, if it is wanted as JSON."""
         if self.as_json:
-            typer.echo(json.dumps(result, indent=2, allow_nan=False))
+            content = result if isinstance(result, dict) else result.to_json()
+            typer.echo(json.dumps(content, indent=2, allow_nan=False))
 
 
 class ExtractorName(StrEnum):

@@ -7,15 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from .app import Device, ExtractorName, Features, Json, Out, Output, Quiet, Seed, Weights, app, chosen_extractor
+from .app import Device, ExtractorName, Features, Out, Output, Seed, Weights, app, chosen_extractor
+from .groups import PlacementOptions, grouped
 
 __all__ = ["ends", "evaluate", "interpolate", "report", "solve"]
 
 
 @app.command()
+@grouped
 def interpolate(
     model: Annotated[Path, typer.Argument(help="Folder that 'manifoldflow train' wrote.")],
     out: Out,
+    output: Output,
     method: Annotated[
         list[str] | None,
         typer.Option(
@@ -30,6 +33,9 @@ def interpolate(
     data: Annotated[
         str | None, typer.Option(help="Take the pairs from this data instead of the model's test images.")
     ] = None,
+    reuse: Annotated[
+        bool, typer.Option("--reuse", help="Let an image take part in several pairs, where there are too few images.")
+    ] = False,
     gif: Annotated[bool, typer.Option("--gif", help="Also write an animation of each method.")] = False,
     samples: Annotated[
         int, typer.Option(min=0, help="Also a sheet of so many random paths between the first pair, by each bridge.")
@@ -39,13 +45,9 @@ def interpolate(
     ] = 0,
     device: Device = "auto",
     seed: Seed = 0,
-    quiet: Quiet = False,
-    as_json: Json = False,
 ) -> None:
     """Interpolate between held-out images: for each method one .npz with points and images, and one .png."""
     from ..steps import interpolate_step
-
-    output = Output(quiet, as_json)
 
     record = interpolate_step(
         model,
@@ -55,20 +57,23 @@ def interpolate(
         steps=steps,
         seed=seed,
         data=data,
+        reuse=reuse,
         animate=gif,
         samples=samples,
         grid_side=grid,
         device=device,
         progress=output.talks,
     )
-    output.say(f"{pairs} pairs by {', '.join(record['settings']['methods'])}: {out}")
+    output.say(f"{pairs} pairs by {', '.join(record.settings.methods)}: {out}")
     output.result(record)
 
 
 @app.command()
+@grouped
 def ends(
     model: Annotated[Path, typer.Argument(help="Folder that 'manifoldflow train' wrote.")],
     out: Out,
+    output: Output,
     pairs: Annotated[int, typer.Option(min=1, help="How many pairs of end points.")] = 1000,
     data: Annotated[
         str | None, typer.Option(help="Take the images from this data instead of the model's test images.")
@@ -78,13 +83,9 @@ def ends(
     ] = False,
     device: Device = "auto",
     seed: Seed = 0,
-    quiet: Quiet = False,
-    as_json: Json = False,
 ) -> None:
     """Write end points for 'manifoldflow solve': encoded pairs of images of different classes."""
     from ..steps import ends_step
-
-    output = Output(quiet, as_json)
 
     ends_step(model, out, pairs=pairs, seed=seed, data=data, from_base=from_base, device=device)
     output.say(f"{pairs} pairs of end points: {out}")
@@ -108,6 +109,7 @@ class Stored(StrEnum):
 
 
 @app.command()
+@grouped
 def solve(
     model: Annotated[Path, typer.Argument(help="Folder that 'manifoldflow train' wrote.")],
     ends: Annotated[
@@ -118,6 +120,8 @@ def solve(
         ),
     ],
     out: Out,
+    output: Output,
+    placed: PlacementOptions,
     method: Annotated[
         str, typer.Option(help="A method that suits the model's base (an unsuitable one lists them), or optimised.")
     ] = "matched",
@@ -138,19 +142,10 @@ def solve(
     ] = StoredFeatures.none,
     weights: Weights = None,
     chunk: Annotated[int, typer.Option(min=1, help="Rows solved at once; they bound the memory.")] = 32,
-    accelerator: Annotated[str, typer.Option(help="As Lightning takes it: auto, cpu, gpu ...")] = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="Processes on each machine.")] = 1,
-    num_nodes: Annotated[int, typer.Option(min=1, help="Machines; start the same command on each.")] = 1,
-    strategy: Annotated[str, typer.Option(help="As Lightning takes it: auto, ddp ...")] = "auto",
     seed: Seed = 0,
-    quiet: Quiet = False,
-    as_json: Json = False,
 ) -> None:
     """Solve the paths of all rows; the same command again continues what was stopped. One .npy for each array."""
     from ..steps import solve_step
-    from ..training import Placement
-
-    output = Output(quiet, as_json)
 
     if features is StoredFeatures.inception:
         extractor = chosen_extractor(ExtractorName.inception, weights)
@@ -169,7 +164,7 @@ def solve(
         chunk=chunk,
         store=tuple(store) if store else ("points", "images"),
         extractor=extractor,
-        placement=Placement(accelerator, devices, num_nodes, strategy),
+        placement=placed.placement(),
         progress=output.talks,
     )
     if record is not None:
@@ -190,20 +185,18 @@ def _parsed(text: str) -> tuple[str, Any]:
 
 
 @app.command()
+@grouped
 def evaluate(
     interpolations: Annotated[list[Path], typer.Argument(help="Folders that 'manifoldflow interpolate' wrote.")],
     out: Out,
+    output: Output,
     extractor: Features = ExtractorName.classifier,
     weights: Weights = None,
     device: Device = "auto",
     seed: Seed = 0,
-    quiet: Quiet = False,
-    as_json: Json = False,
 ) -> None:
     """Compare interpolations of the same pairs: evaluation.json, table.csv, table.md; prints the table."""
     from ..steps import evaluate_step
-
-    output = Output(quiet, as_json)
 
     network = chosen_extractor(extractor, weights)
     result = evaluate_step(interpolations, out, seed=seed, extractor=network, device=device, progress=output.talks)
@@ -213,16 +206,14 @@ def evaluate(
 
 
 @app.command()
+@grouped
 def report(
     evaluation: Annotated[Path, typer.Argument(help="Folder that 'manifoldflow evaluate' wrote.")],
     out: Out,
-    quiet: Quiet = False,
-    as_json: Json = False,
+    output: Output,
 ) -> None:
     """Write one self-contained report.html, its figures as PNG and the table as CSV."""
     from ..steps import report_step
-
-    output = Output(quiet, as_json)
 
     result = report_step(evaluation, out)
     output.say(f"Report: {out / 'report.html'}")

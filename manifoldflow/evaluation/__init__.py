@@ -3,19 +3,25 @@
 from .distances import Extractor, FeatureSpace, SetDistance, inception_extractor
 from .pairs import choose_pairs
 from .path_figures import Motion, Profile, base_statistic, path_motion, path_profile
-from .protocol import BIN_TIMES, Row, covers_bins, evaluate_path, floor_row, interpolant_bpd, sample_row
+from .protocol import BIN_TIMES, covers_bins, evaluate_path, floor_row, interpolant_bpd, sample_row
 from .published import PUBLISHED, Published, published_for
+from .results import EvaluatedModel, Evaluation, PathProfile, Row, TrainingRecord, TrainingResult
 
 __all__ = [
     "BIN_TIMES",
     "PUBLISHED",
+    "EvaluatedModel",
+    "Evaluation",
     "Extractor",
     "FeatureSpace",
     "Motion",
+    "PathProfile",
     "Profile",
     "Published",
     "Row",
     "SetDistance",
+    "TrainingRecord",
+    "TrainingResult",
     "base_statistic",
     "choose_pairs",
     "covers_bins",

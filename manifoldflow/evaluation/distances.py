@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ __all__ = ["Extractor", "FeatureSpace", "SetDistance", "inception_extractor"]
 _SUBSETS = 50
 _LARGEST_SUBSET = 1000
 _IMAGES_A_CHUNK = 500
+_RESAMPLINGS = 200
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ class SetDistance:
     kernel_sd: float
 
 
-class _AsTheyAre(nn.Module):
-    """Hands features that were computed before through torchmetrics' extractor."""
+class _Precomputed(nn.Module):
+    """Stands where torchmetrics expects a network, and hands on features that are computed already."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -99,11 +101,11 @@ class FeatureSpace:
     def distance(self, features: Tensor) -> SetDistance:
         """Distances of images with these `features` (N, num_features) to the reference."""
         width = features.shape[1]
-        frechet = FrechetInceptionDistance(feature=_AsTheyAre(width))
+        frechet = FrechetInceptionDistance(feature=_Precomputed(width))
         size = min(_LARGEST_SUBSET, len(features) // 2, len(self.reference) // 2)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*save all extracted features.*")  # they are in memory anyway
-            kernel = KernelInceptionDistance(feature=_AsTheyAre(width), subsets=_SUBSETS, subset_size=size)
+            kernel = KernelInceptionDistance(feature=_Precomputed(width), subsets=_SUBSETS, subset_size=size)
         for metric in (frechet, kernel):
             metric.update(self.reference, real=True)
             metric.update(features, real=False)
@@ -111,6 +113,41 @@ class FeatureSpace:
             torch.manual_seed(self.seed)  # the kernel distance draws its subsets from the global generator
             mean, sd = kernel.compute()
         return SetDistance(len(features), float(frechet.compute()), float(mean), float(sd))
+
+    def resampled_frechet(self, features: Tensor, *, seed: int, draws: int = _RESAMPLINGS) -> Tensor:
+        """Frechet distances (draws,) of as many images drawn with replacement from these: a bootstrap.
+
+        Resampled sets lie further from the reference than the whole one; their spread, and the spread of differences
+        between two sets of images with the same `seed` and number, estimate those of the distance.
+
+        Args:
+            features: (N, num_features).
+            seed: Decides which images are drawn, whatever the features are.
+            draws: How many sets.
+        """
+        x = features.double()
+        mean, root = self._moments
+        whitened = x @ root
+        generator = torch.Generator().manual_seed(seed)
+        distances = torch.empty(draws, dtype=torch.float64)
+        for i in range(draws):
+            index = torch.randint(len(x), (len(x),), generator=generator)
+            part, white = x[index], whitened[index]
+            centre = part.mean(0)
+            white = white - white.mean(0)
+            # The trace of the root of a product of covariances, from the smaller of the two Gram matrices.
+            gram = white.T @ white if white.shape[1] <= len(x) else white @ white.T
+            overlap = torch.linalg.eigvalsh(gram / (len(x) - 1)).clamp_min(0).sqrt().sum()
+            spread = (part - centre).square().sum() / (len(x) - 1) + root.square().sum()
+            distances[i] = (centre - mean).square().sum() + spread - 2 * overlap
+        return distances
+
+    @cached_property
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and symmetric root of the covariance of the reference's features, in float64."""
+        reference = self.reference.double()
+        values, vectors = torch.linalg.eigh(torch.cov(reference.T))
+        return reference.mean(0), (vectors * values.clamp_min(0).sqrt()) @ vectors.T
 
 
 class _EightBit(nn.Module):

@@ -11,10 +11,12 @@ from ..distributions import Gaussian, VonMisesFisher
 from ..realism import log_density_z
 from .distances import FeatureSpace
 
-__all__ = ["Motion", "Profile", "base_statistic", "path_motion", "path_profile"]
+__all__ = ["Motion", "Profile", "base_statistic", "path_motion", "path_profile", "path_steps", "two_sided"]
 
 _BAND = (0.05, 0.5, 0.95)
 _DRAWS = 4000
+_IMAGES_A_CHUNK = 500
+_REFERENCE_A_CHUNK = 10_000
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,16 @@ def _evaluate(base: TorchDistribution, s: Tensor) -> Tensor:
     return s.norm(dim=-1) if name.startswith("norm") else base.log_prob(s)
 
 
+def two_sided(below: Tensor) -> Tensor:
+    """Typicality 2 min(F, 1 - F) of the share F of draws that are less dense."""
+    return 2 * torch.minimum(below, 1 - below)
+
+
+def path_steps(x: Tensor) -> Tensor:
+    """Euclidean distances between neighbouring points of paths x (b, m, ...), shape (b, m - 1)."""
+    return x.flatten(2).diff(dim=1).norm(dim=-1)
+
+
 def path_profile(base: TorchDistribution, points: Tensor, times: Tensor, *, seed: int) -> Profile:
     """Profile of path points s (pairs, m, n) at `times` (m,) against draws from the base.
 
@@ -86,15 +98,11 @@ def path_profile(base: TorchDistribution, points: Tensor, times: Tensor, *, seed
         path=statistic.quantile(quantiles, dim=0),
         base=_evaluate(base, draws).quantile(quantiles),
         z_score=torch.cat(z).mean(0),
-        typicality=2 * torch.minimum(below, 1 - below).mean(0),
+        typicality=two_sided(below).mean(0),
         ks=torch.tensor([kstest(column.numpy(), "uniform").statistic for column in below.T]),
         realism=below,
         values=statistic,
     )
-
-
-_IMAGES_A_CHUNK = 500
-_REFERENCE_A_CHUNK = 10_000
 
 
 @dataclass(frozen=True)
@@ -152,12 +160,12 @@ def path_motion(
     pixel, near, nearest = [], [], []
     for part in images.split(pairs_a_chunk):
         x = part.flatten(2).float() / scale
-        pixel.append(x.diff(dim=1).norm(dim=-1))
+        pixel.append(path_steps(x))
         ends = torch.stack([(x - x[:, :1]).norm(dim=-1), (x - x[:, -1:]).norm(dim=-1)])
         near.append(ends.amin(0))
         nearest.append(nearest_distance(x.flatten(0, 1), reference, space.device, scale=scale).view(x.shape[:2]))
     moved = torch.cat(pixel)
-    felt = features.diff(dim=1).norm(dim=-1)
+    felt = path_steps(features)
     return Motion(
         pixel_speed=moved.mean(0) / step,
         feature_speed=felt.mean(0) / step,

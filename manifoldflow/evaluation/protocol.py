@@ -1,7 +1,6 @@
 """One protocol for every path: the same pairs, the same times, the same number of images in every row."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,8 +9,9 @@ from ..data import bits_per_dim
 from ..flows import ManifoldFlow
 from .distances import FeatureSpace
 from .path_figures import Motion, Profile
+from .results import Row
 
-__all__ = ["BIN_TIMES", "Row", "covers_bins", "evaluate_path", "floor_row", "interpolant_bpd", "sample_row"]
+__all__ = ["BIN_TIMES", "covers_bins", "evaluate_path", "floor_row", "interpolant_bpd", "sample_row"]
 
 BIN_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Centres of five equal time bins."""
@@ -33,42 +33,6 @@ def bin_columns(times: Tensor) -> list[int]:
     if not covers_bins(times):
         raise ValueError(f"times: expected {BIN_TIMES} among them, got {times.tolist()}")
     return [int((times - t).abs().argmin()) for t in BIN_TIMES]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of the table: a path within a time bin, or over all of them; None where a figure does not apply.
-
-    Args:
-        base, path: What was interpolated how.
-        time: Centre of the time bin, "all", or "" for the floor and samples.
-        count: Images in the row.
-        bpd: Mean bits per dimension of the interpolants under their own flow.
-        frechet, kernel, kernel_sd: As `SetDistance`.
-        z_score: Mean z-score of the base log-density.
-        typicality: Mean two-sided typicality under the base, 1/2 for draws from it.
-        ks: Kolmogorov-Smirnov distance of the log-density's law from that under the base; over all times, the mean of
-            the bins.
-        pixel_length, feature_length: Mean length of the whole path, over all times only.
-    """
-
-    base: str
-    path: str
-    time: str
-    count: int
-    bpd: float | None
-    frechet: float
-    kernel: float
-    kernel_sd: float
-    z_score: float | None = None
-    typicality: float | None = None
-    ks: float | None = None
-    pixel_length: float | None = None
-    feature_length: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as plain values."""
-        return asdict(self)
 
 
 def floor_row(space: FeatureSpace, real: Tensor) -> Row:
@@ -110,8 +74,8 @@ def evaluate_path(
     path: str,
     dim: int,
     seed: int,
-) -> list[Row]:
-    """A row for each time bin, and one over all times with one random bin a pair.
+) -> tuple[list[Row], Tensor]:
+    """A row for each time bin, and one over all times with one random bin per pair.
 
     Args:
         flow: Whose base the points belong to.
@@ -121,22 +85,30 @@ def evaluate_path(
         profile, motion: Of the same paths.
         base, path: For the table.
         dim: d = c h w.
-        seed: Decides the bins of the row over all times.
+        seed: Decides the bins of the row over all times, and the resampled pairs.
+
+    Returns:
+        The rows; and the Frechet distances over all times of resampled pairs, which are the same pairs for all paths
+        of as many pairs and one `seed`, so that paths are compared draw by draw.
     """
-    pairs = len(points)
-    columns = bin_columns(profile.times)
+    pairs, columns = len(points), bin_columns(profile.times)
     bpd = interpolant_bpd(flow, points[:, columns], dim=dim, levels=space.levels)
     shown = features[:, columns]
-    z, typical, ks = profile.z_score[columns], profile.typicality[columns], profile.ks[columns]
+    figures = (bpd, profile.z_score[columns], profile.typicality[columns], profile.ks[columns])
 
-    def row(time: str, features: Tensor, figures: list[Tensor], lengths: tuple[float, ...] = ()) -> Row:
+    def row(time: str, features: Tensor, figures: tuple[Tensor, ...]) -> Row:
         d = space.distance(features)
         bpd, z, typical, ks = (float(value.mean()) for value in figures)
-        return Row(base, path, time, pairs, bpd, d.frechet, d.kernel, d.kernel_sd, z, typical, ks, *lengths)
+        return Row(base, path, time, pairs, bpd, d.frechet, d.kernel, d.kernel_sd, z, typical, ks)
 
-    rows = [
-        row(f"{t:g}", shown[:, i], [value[..., i] for value in (bpd, z, typical, ks)]) for i, t in enumerate(BIN_TIMES)
-    ]
+    rows = [row(f"{t:g}", shown[:, i], tuple(value[..., i] for value in figures)) for i, t in enumerate(BIN_TIMES)]
     pick = torch.randint(len(BIN_TIMES), (pairs,), generator=torch.Generator().manual_seed(seed))
-    lengths = float(motion.pixel_length.mean()), float(motion.feature_length.mean())
-    return [*rows, row("all", shown[torch.arange(pairs), pick], [bpd, z, typical, ks], lengths)]
+    mixed = shown[torch.arange(pairs), pick]
+    draws = space.resampled_frechet(mixed, seed=seed)
+    every = replace(
+        row("all", mixed, figures),
+        pixel_length=float(motion.pixel_length.mean()),
+        feature_length=float(motion.feature_length.mean()),
+        frechet_sd=float(draws.std()),
+    )
+    return [*rows, every], draws

@@ -80,8 +80,8 @@ def _umask() -> int:
 
 
 @contextmanager
-def damaged(what: Path | str) -> Iterator[None]:
-    """Turn what goes wrong in using a file's content into a DataError that names the file.
+def damaged(what: Path | str, remedy: str = "") -> Iterator[None]:
+    """Turn what goes wrong in using a file's content into a DataError that names the file, and the `remedy` if given.
 
     Raises:
         DataError: A field is missing, of another kind, out of range ...
@@ -92,7 +92,8 @@ def damaged(what: Path | str) -> Iterator[None]:
         raise
     except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise DataError(f"{what}: damaged or not as this version writes it ({reason:.300})") from error
+        end = f"; {remedy}" if remedy else ""
+        raise DataError(f"{what}: damaged or not as this version writes it ({reason:.300}){end}") from error
 
 
 @contextmanager
@@ -150,15 +151,19 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number in JSON")
+
+
 def read_json(path: Path) -> Any:
-    """Parse a JSON file.
+    """Parse a JSON file; NaN and Infinity, which JSON does not have, are refused.
 
     Raises:
         DataError: The file is missing, unreadable or not JSON.
     """
     check_file(path)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_constant)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..data import bits_per_dim, dequantise, hashed_uniform, quantise
 from ..errors import DataError
 from ..evaluation import Extractor
+from ..evaluation.path_figures import path_steps
 from ..flows import ManifoldFlow
 from ..realism import log_density_law
 from .end_points import EndPoints
@@ -102,11 +103,11 @@ class PathValues:
             "bpd": bits_per_dim(log_prob, x[0, 0].numel(), self.levels),
             "z_score": z,
             "typicality": (2 * torch.minimum(less, more).exp()).clamp_max(1),
-            "pixel_length": shown.view(b, m, -1).diff(dim=1).norm(dim=-1).sum(1),
+            "pixel_length": path_steps(shown.view(b, m, -1)).sum(1),
         }
         if self.extractor is not None:
             features = self.extractor.function(shown).view(b, m, -1)
-            figures |= {"features": features, "feature_length": features.diff(dim=1).norm(dim=-1).sum(1)}
+            figures |= {"features": features, "feature_length": path_steps(features).sum(1)}
         return {name: value.float().cpu() for name, value in figures.items()}
 
 

@@ -1,8 +1,10 @@
 """What the page's explorer shows of each pair, path and time, as plain data for its script."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from ..evaluation import Evaluation
 from .strips import GAP
 
 __all__ = ["explorer_data", "pair_titles"]
@@ -19,9 +21,9 @@ _DASHES = ("", "7 4", "2 3", "9 3 2 3")
 _FEW = 4
 
 
-def pair_titles(result: dict[str, Any]) -> list[str]:
+def pair_titles(result: Evaluation) -> list[str]:
     """A title for each of the pairs shown, with its classes."""
-    return [f"Pair {i}: class {a} to class {b}" for i, (a, b) in enumerate(result["pair_labels"], 1)]
+    return [f"Pair {i}: class {a} to class {b}" for i, (a, b) in enumerate(result.pair_labels, 1)]
 
 
 def _shown_first(bases: list[str]) -> list[bool]:
@@ -32,12 +34,12 @@ def _shown_first(bases: list[str]) -> list[bool]:
     ]
 
 
-def _finite(rows: list[list[float]]) -> list[list[float | None]]:
+def _finite(rows: Sequence[Sequence[float]]) -> list[list[float | None]]:
     """JSON has no NaN: the script shows null as a gap."""
     return [[value if math.isfinite(value) else None for value in row] for row in rows]
 
 
-def explorer_data(result: dict[str, Any]) -> dict[str, Any]:
+def explorer_data(result: Evaluation) -> dict[str, Any]:
     """The times, pairs and paths of an evaluation.
 
     Args:
@@ -47,27 +49,27 @@ def explorer_data(result: dict[str, Any]) -> dict[str, Any]:
         Plain data that JSON can hold. Of each path `typicality`, `realism` and `statistic` are lists (pairs, m),
         with None where a value is not finite; `band` holds the 5, 50 and 95 % quantiles of the base's statistic.
     """
-    profiles = result["profiles"]
-    bases = [p["base"] for p in profiles]
+    profiles = result.profiles
+    bases = [p.base for p in profiles]
     numbers = {base: i for i, base in enumerate(dict.fromkeys(bases))}
     return {
-        "times": profiles[0]["times"],
+        "times": list(profiles[0].times),
         "pairs": pair_titles(result),
-        "shape": result["data"]["shape"],
+        "shape": list(result.data.shape),
         "gap": GAP,
         "usual": _USUAL,
         "methods": [
             {
                 "number": i,
-                "base": p["base"],
-                "base_number": numbers[p["base"]],
-                "path": p["path"],
+                "base": p.base,
+                "base_number": numbers[p.base],
+                "path": p.path,
                 "colour": i % _COLOURS,
                 "dashes": _DASHES[i % len(_DASHES)],
                 "shown": shown,
-                "statistic_name": p["statistic"],
-                "band": p["base_quantiles"],
-                **{key: _finite(p["shown_pairs"][key]) for key in ("typicality", "realism", "statistic")},
+                "statistic_name": p.statistic,
+                "band": list(p.base_quantiles),
+                **{key: _finite(getattr(p.shown_pairs, key)) for key in ("typicality", "realism", "statistic")},
             }
             for i, (p, shown) in enumerate(zip(profiles, _shown_first(bases)))
         ],

@@ -1,79 +1,127 @@
 """Sentences that state what an evaluation's figures show, whichever way they point."""
 
+from statistics import stdev
 from typing import Any
+
+from ..evaluation import Evaluation, PathProfile, Row
+from .table import number, steps_text, training_warning
 
 __all__ = ["findings", "introduction"]
 
 _FAR = 2
+"""Standard deviations from which a difference counts."""
 
 
-def _name(row: dict[str, Any]) -> str:
-    return f"{row['base']} with {row['path']}"
+def _name(row: Row | PathProfile) -> str:
+    return f"{row.base} with {row.path}"
 
 
-def findings(result: dict[str, Any]) -> list[str]:
-    """Statements about test likelihood, typicality of the midpoints and distances, each with its figures."""
-    models = sorted(result["models"], key=lambda m: m["result"]["test_bpd"])
-    best, worst = models[0]["result"], models[-1]["result"]
-    error = (
-        f"the standard error over test images is {best['test_bpd_standard_error']:.3f}, "
-        "and one seed says nothing of the spread between runs."
-    )
-    if len(models) == 1:
-        statements = [f"Test bits per dimension are {best['test_bpd']:.3f}; {error}"]
-    else:
-        statements = [
-            f"Test bits per dimension are lowest with the base {models[0]['base']} ({best['test_bpd']:.3f}) and "
-            f"highest with {models[-1]['base']} ({worst['test_bpd']:.3f}); {error}"
-        ]
-    middle = [r for r in result["rows"] if r["time"] == "0.5"]
-    off = sorted(middle, key=lambda r: -abs(r["z_score"]))
-    far = [r for r in off if abs(r["z_score"]) >= _FAR]
+def findings(result: Evaluation) -> list[str]:
+    """Statements about typicality of the midpoints, distances and test likelihood, each with its figures."""
+    warning = training_warning(result)
+    return [
+        *([warning] if warning else []),
+        *_typicality(result),
+        *_distance(result, ranked=not warning),
+        _likelihood(result, ranked=not warning),
+    ]
+
+
+def _typicality(result: Evaluation) -> list[str]:
+    off = sorted(result.rows_at("0.5"), key=lambda row: -abs(row.z_score or 0))
+    far = [row for row in off if abs(row.z_score or 0) >= _FAR]
+    near = [row for row in off if abs(row.z_score or 0) < _FAR]
+    statements = []
     if far:
         statements.append(
             f"Halfway, these paths run {_FAR} or more standard deviations away from the base's typical log-density: "
-            + "; ".join(f"{_name(r)} ({r['z_score']:+z.1f})" for r in far)
+            + "; ".join(f"{_name(row)} ({row.z_score:+z.1f})" for row in far)
             + "."
         )
-    near = [r for r in off if abs(r["z_score"]) < _FAR]
     if near:
         statements.append(
             f"Halfway, these stay within {_FAR} standard deviations of the base's typical log-density: "
-            + "; ".join(f"{_name(r)} ({r['z_score']:+z.1f})" for r in near)
+            + "; ".join(f"{_name(row)} ({row.z_score:+z.1f})" for row in near)
             + "."
         )
-    floor = next(r for r in result["rows"] if r["base"] == "real images")["frechet"]
-    every = sorted((r for r in result["rows"] if r["time"] == "all"), key=lambda r: r["frechet"])
+    return statements
+
+
+def _distance(result: Evaluation, *, ranked: bool) -> list[str]:
+    """The order of the paths by Frechet distance, as far as resampled pairs tell them apart."""
+    groups = [list(result.profiles)]
+    if not ranked:  # paths of one model are still compared
+        groups = [[p for p in result.profiles if p.base == model.base] for model in result.models]
+    return [_order(result, group) for group in groups if group]
+
+
+def _order(result: Evaluation, profiles: list[PathProfile]) -> str:
+    rows = {id(p): result.row(p.base, p.path, "all") for p in profiles}
+    ordered = sorted(profiles, key=lambda p: rows[id(p)].frechet)
+    best = ordered[0]
+
+    def text(profile: PathProfile) -> str:
+        row = rows[id(profile)]
+        return f"{_name(row)} ({row.frechet:.3f}" + (f" ± {number(row.frechet_sd, 3)})" if row.frechet_sd else ")")
+
     statement = (
-        f"Over all times, {_name(every[0])} comes closest to real images (Fréchet distance {every[0]['frechet']:.3f}; "
-        f"real images themselves {floor:.3f})"
+        f"Over all times, {text(best)} has the smallest Fréchet distance to real images (real images themselves: "
+        f"{result.floor.frechet:.3f})"
     )
-    if len(every) > 1:
-        statement += f" and {_name(every[-1])} stays furthest away ({every[-1]['frechet']:.3f})"
-    return [*statements, statement + "."]
+    tied = [p for p in ordered[1:] if not _differ(best, p)]
+    behind = [p for p in ordered[1:] if _differ(best, p)]
+    if tied:
+        statement += "; not told apart from it by these pairs: " + ", ".join(map(text, tied))
+    if behind:
+        statement += "; further away by more than the pairs' spread explains: " + ", ".join(map(text, behind))
+    return statement + "."
 
 
-def introduction(result: dict[str, Any]) -> str:
-    """One sentence on what was compared."""
-    models, data = result["models"], result["data"]
-    count = models[0]["images"]["train"]
-    size = f"{data['shape'][1]} × {data['shape'][2]}"
-    trained = f"trained on {count} images of {data['name']} ({size}, {data['levels']} levels)"
+def _differ(a: PathProfile, b: PathProfile) -> bool:
+    """Whether two Frechet distances differ by more than twice their difference's spread over resampled pairs."""
+    differences = [x - y for x, y in zip(a.frechet_draws, b.frechet_draws)]
+    if len(differences) < 2:
+        return False
+    return abs(sum(differences) / len(differences)) > _FAR * stdev(differences)
+
+
+def _likelihood(result: Evaluation, *, ranked: bool) -> str:
+    models = sorted(result.models, key=lambda model: model.result.test_bpd)
+    figures = [f"{m.base} {m.result.test_bpd:.3f} ± {m.result.test_bpd_standard_error:.3f}" for m in models]
+    error = "±: standard error over test images; one seed says nothing about the spread between runs."
     if len(models) == 1:
-        subject = f"A flow with the base {models[0]['base']}, {trained}"
+        return f"Test bits per dimension: {figures[0]} ({error})"
+    best, worst = models[0].result, models[-1].result
+    spread = (best.test_bpd_standard_error**2 + worst.test_bpd_standard_error**2) ** 0.5
+    if not ranked or worst.test_bpd - best.test_bpd <= _FAR * spread:
+        verdict = "" if not ranked else ", which the errors do not tell apart"
+        return f"Test bits per dimension {steps_text(result)}: {', '.join(figures)}{verdict} ({error})"
+    return (
+        f"Test bits per dimension {steps_text(result)} are lowest with the base {figures[0]} and highest with "
+        f"{figures[-1]} ({error})"
+    )
+
+
+def introduction(result: Evaluation) -> str:
+    """One sentence on what was compared."""
+    models, data = result.models, result.data
+    size = f"{data.shape[1]} × {data.shape[2]}"
+    trained = f"trained on {models[0].images['train']} images of {data.name} ({size}, {data.levels} levels)"
+    if len(models) == 1:
+        subject = f"A flow with the base {models[0].base}, {trained}"
     else:
-        differing = _differences([model["settings"] for model in models])
+        differing = _differences([model.settings for model in models])
         only = (
             "only in their base distribution"
             if differing <= {"base", "base_parameter"}
             else ("in " + ", ".join(sorted(differing)))
         )
         subject = f"{len(models)} flows that differ {only}, {trained}"
-    source = f"pairs of images of {result['pairs_from']}" if result["pairs_from"] else "pairs of held-out images"
-    return f"{subject}; {result['rows'][0]['count']} {source} of different classes."
+    source = f"pairs of images of {result.pairs_from}" if result.pairs_from else "pairs of held-out images"
+    return f"{subject}, compared {steps_text(result)}; {result.floor.count} {source} of different classes."
 
 
-def _differences(settings: list[dict[str, Any]]) -> set[str]:
+def _differences(settings: list[dict[str, dict[str, Any]]]) -> set[str]:
     """Names of the settings in which models differ."""
     flat = [{key: value for part in one.values() for key, value in part.items()} for one in settings]
     return {key for one in flat for key in one if one[key] != flat[0].get(key)}

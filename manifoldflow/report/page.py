@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ..evaluation import Evaluation
 from ..files import write_text
 from .explorer import explorer_data, pair_titles
 from .findings import findings, introduction
 from .plots import distance_figure, profile_figure, strip_figure, training_figure
 from .strips import image_grid, strip
-from .table import extractor_text, headline_rows, number
+from .table import extractor_text, headline_rows, number, steps_text, training_warning
 
 __all__ = ["content_policy", "inlined", "write_report"]
 
@@ -40,14 +42,23 @@ def _save(figure: Figure, path: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
-def _strip_list(result: dict[str, Any], images: dict[str, np.ndarray]) -> list[tuple[str, str, np.ndarray]]:
-    """Base, path and images (pairs, m, c, h, w), in the table's order."""
+@dataclass(frozen=True)
+class _Strips:
+    """The images of a path, (pairs, m, c, h, w)."""
+
+    base: str
+    path: str
+    images: np.ndarray
+
+
+def _strip_list(result: Evaluation, images: dict[str, np.ndarray]) -> list[_Strips]:
+    """In the table's order."""
     keys = [key for key in images if key.startswith("strips/")]
-    return [(p["base"], p["path"], images[key]) for p, key in zip(result["profiles"], keys, strict=True)]
+    return [_Strips(p.base, p.path, images[key]) for p, key in zip(result.profiles, keys, strict=True)]
 
 
 def write_report(
-    result: dict[str, Any],
+    result: Evaluation,
     images: dict[str, np.ndarray],
     histories: dict[str, list[tuple[int, float]]],
     folder: Path,
@@ -62,67 +73,75 @@ def write_report(
     """
     pictures = Path(folder) / "figures"
     pictures.mkdir(exist_ok=True)
-    levels = result["data"]["levels"]
+    levels = result.data.levels
     strips = _strip_list(result, images)
-    labels = result["pair_labels"]
-    titled = [(f"{base}, {path}", x) for base, path, x in strips]
-    _save(strip_figure(titled, labels, levels), pictures / "strips.png")
-    embedded = {
+    titled = [(f"{one.base}, {one.path}", one.images) for one in strips]
+    _save(strip_figure(titled, result.pair_labels, levels), pictures / "strips.png")
+    figures = {
         "profile": _save(profile_figure(result), pictures / "profile.png"),
         "distance": _save(distance_figure(result), pictures / "distance.png"),
         "training": _save(training_figure(histories), pictures / "training.png"),
     }
     samples = []
-    for model in result["models"]:
-        draws = torch.from_numpy(images[f"samples/{model['name']}"])
+    for model in result.models:
+        draws = torch.from_numpy(images[f"samples/{model.name}"])
         grid = image_grid(draws, levels)
-        grid.save(pictures / f"samples-{model['name']}.png")
-        samples.append({"base": model["base"], "count": len(draws), **_embedded(grid)})
-    pairs = []
-    for i, ((a, b), title) in enumerate(zip(labels, pair_titles(result))):
-        rows = [
-            {
-                "base": base,
-                "path": path,
-                "alt": f"{a} to {b}, {base}, {path}",
-                **_embedded(strip(torch.from_numpy(x[i]), levels)),
-            }
-            for base, path, x in strips
-        ]
-        pairs.append({"title": title, "strips": rows})
-    headline = headline_rows(result)
-    for row, before in zip(headline, [None, *headline]):
-        row["first"] = before is None or before["base"] != row["base"]
+        grid.save(pictures / f"samples-{model.name}.png")
+        samples.append({"base": model.base, "count": len(draws), **_embedded(grid)})
+    write_text(Path(folder) / "report.html", _page(result, strips, figures, samples))
+
+
+def _page(result: Evaluation, strips: list[_Strips], figures: dict[str, str], samples: list[dict[str, Any]]) -> str:
     environment = Environment(
         loader=PackageLoader("manifoldflow", "report"), autoescape=True, undefined=StrictUndefined
     )
     environment.filters["figure"] = number
     style, script = inlined("page.css", "explorer.css"), inlined("chart.js", "explorer.js")
-    page = environment.get_template("page.html").render(
-        title=f"Interpolating {result['data']['name']}: which path stays where the flow has learned?",
+    return environment.get_template("page.html").render(
+        title=f"Interpolating {result.data.name}: which path stays where the flow has learned?",
         policy=content_policy(style, script),
         style=style,
         script=script,
         explorer=explorer_data(result),
-        headline=headline,
+        headline=headline_rows(result),
         findings=findings(result),
         introduction=introduction(result),
-        figures=embedded,
+        warning=training_warning(result),
+        compared=steps_text(result),
+        figures=figures,
         samples=samples,
-        pairs=pairs,
-        steps=strips[0][2].shape[1],
-        extractor=extractor_text(result["extractor"]),
+        pairs=_shown_pairs(result, strips),
+        steps=strips[0].images.shape[1],
+        extractor=extractor_text(result.extractor),
         settings=json.dumps(_settings(result), indent=2),
-        **{key: result[key] for key in ("data", "models", "rows", "reference_images")},
+        result=result,
     )
-    write_text(Path(folder) / "report.html", page)
 
 
-def _settings(result: dict[str, Any]) -> dict[str, Any]:
+def _shown_pairs(result: Evaluation, strips: list[_Strips]) -> list[dict[str, Any]]:
+    """Title and strips of each pair."""
+    return [
+        {
+            "title": title,
+            "strips": [
+                {
+                    "base": one.base,
+                    "path": one.path,
+                    "alt": f"{a} to {b}, {one.base}, {one.path}",
+                    **_embedded(strip(torch.from_numpy(one.images[i]), result.data.levels)),
+                }
+                for one in strips
+            ],
+        }
+        for i, ((a, b), title) in enumerate(zip(result.pair_labels, pair_titles(result)))
+    ]
+
+
+def _settings(result: Evaluation) -> dict[str, Any]:
     return {
-        "evaluation": result["settings"],
-        "models": {model["name"]: model["settings"] for model in result["models"]},
-        "versions": result["versions"],
+        "evaluation": result.settings.to_json(),
+        "models": {model.name: model.settings for model in result.models},
+        "versions": result.versions,
     }
 
 

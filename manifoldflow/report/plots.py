@@ -1,16 +1,19 @@
 """Figures of an evaluation, drawn with matplotlib's object interface: no global state, no display."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..evaluation import Evaluation
+
 __all__ = ["distance_figure", "figure_with_axes", "line_style", "profile_figure", "strip_figure", "training_figure"]
 
 # Okabe and Ito's palette, told apart with any colour vision.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_PANELS_A_ROW = 3
 _MARKERS = "osD^vPX"
 _LINES = ("-", "--", ":", "-.")  # so that curves which coincide both show
 
@@ -37,56 +40,56 @@ def line_style(number: int) -> dict[str, Any]:
     }
 
 
-def _groups(result: dict[str, Any]) -> list[str]:
-    return [model["base"] for model in result["models"]]
+def _groups(result: Evaluation) -> list[str]:
+    return [model.base for model in result.models]
 
 
-def profile_figure(result: dict[str, Any]) -> Figure:
-    """The soap-bubble picture: each path's statistic over time, beside its law under the base."""
-    bases = _groups(result)
-    columns = min(_PANELS_A_ROW, len(bases))
-    rows = -(-len(bases) // columns)
-    figure, axes = figure_with_axes(4.2 * columns, 3.6 * rows, columns, rows)
-    for ax in axes[len(bases) :]:
-        ax.set_visible(False)
-    for ax, base in zip(axes, bases):
-        profiles = [p for p in result["profiles"] if p["base"] == base]
-        low, middle, high = profiles[0]["base_quantiles"]
-        ax.axhspan(low, high, color="0.85", label="base: 5 to 95 %")
-        ax.axhline(middle, color="0.45", linewidth=1, linestyle="--", label="base: median")
-        for i, p in enumerate(profiles):
-            lower, median, upper = np.array(p["path_quantiles"])
-            ax.fill_between(p["times"], lower, upper, color=_COLOURS[i % len(_COLOURS)], alpha=0.15, linewidth=0)
-            ax.plot(p["times"], median, label=p["path"], **line_style(i))
-        ax.set(title=base, xlabel="path time t", ylabel=profiles[0]["statistic"], xlim=(0, 1))
-        # Room for the legend below the curves.
-        bottom, top = ax.get_ylim()
-        ax.set_ylim(bottom - 0.12 * (3 + len(profiles)) / 2 * (top - bottom), top)
-        ax.legend(fontsize=8, loc="lower center", frameon=False, ncols=2)
+def profile_figure(result: Evaluation) -> Figure:
+    """The soap-bubble picture: each path's statistic over time, beside its law under the base.
+
+    A row for each base, a panel for each path: its bands would hide each other in one.
+    """
+    groups = [[p for p in result.profiles if p.base == base] for base in _groups(result)]
+    columns = max(map(len, groups))
+    figure = Figure(figsize=(2.5 * columns + 0.6, 2.5 * len(groups) + 0.4), layout="constrained")
+    axes = figure.subplots(len(groups), columns, squeeze=False, sharex=True, sharey="row")
+    for group, row in zip(groups, axes):
+        low, middle, high = group[0].base_quantiles
+        for number, (profile, ax) in enumerate(zip(group, row)):
+            lower, median, upper = np.array(profile.path_quantiles)
+            colour = line_style(number)["color"]
+            ax.axhspan(low, high, color="0.85", label="base: 5 to 95 %")
+            ax.axhline(middle, color="0.45", linewidth=1, linestyle="--", label="base: median")
+            ax.fill_between(profile.times, lower, upper, color=colour, alpha=0.3, linewidth=0, label="path: 5 to 95 %")
+            ax.plot(profile.times, median, color=colour, label="path: median")
+            ax.set_title(profile.path, fontsize=10)
+            ax.set_xlim(0, 1)
+            ax.spines[["top", "right"]].set_visible(False)
+        row[0].set_ylabel(f"{group[0].base}\n{group[0].statistic}", fontsize=9)
+        for ax in row[len(group) :]:
+            ax.set_visible(False)
+    for number, group in enumerate(groups):
+        for ax in axes[number, : len(group)]:
+            if number == len(groups) - 1 or ax.get_subplotspec().colspan.start >= len(groups[number + 1]):
+                ax.set_xlabel("path time t")
+                ax.tick_params(labelbottom=True)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
-def distance_figure(result: dict[str, Any]) -> Figure:
+def distance_figure(result: Evaluation) -> Figure:
     """Frechet distance and bits per dimension of every path over time, with the floor of real images."""
     figure, (left, right) = figure_with_axes(11, 4.0, 2)
-    floor = next(r for r in result["rows"] if r["base"] == "real images")
-    left.axhline(floor["frechet"], color="0.45", linestyle="--", linewidth=1, label="real images (floor)")
-    paths = list(dict.fromkeys((r["base"], r["path"]) for r in result["rows"] if r["time"] not in ("", "all")))
+    left.axhline(result.floor.frechet, color="0.45", linestyle="--", linewidth=1, label="real images (floor)")
     bases = _groups(result)
-    for base, path in paths:
-        rows = [r for r in result["rows"] if (r["base"], r["path"]) == (base, path) and r["time"] not in ("", "all")]
-        times = [float(r["time"]) for r in rows]
-        group = [p for p in paths if p[0] == base]
-        number = group.index((base, path))
-        style: dict[str, Any] = {
-            "color": _COLOURS[bases.index(base) % len(_COLOURS)],
-            "linestyle": _LINES[number % len(_LINES)],
-            "marker": _MARKERS[number % len(_MARKERS)],
-            "markersize": 4,
-            "label": f"{base}, {path}",
-        }
-        left.plot(times, [r["frechet"] for r in rows], **style)
-        right.plot(times, [r["bpd"] for r in rows], **style)
+    for base in bases:
+        for number, profile in enumerate(p for p in result.profiles if p.base == base):
+            path = profile.path
+            rows = [r for r in result.rows if (r.base, r.path) == (base, path) and r.time not in ("", "all")]
+            times = [float(r.time) for r in rows]
+            style = {**line_style(number), "color": _COLOURS[bases.index(base) % len(_COLOURS)]}
+            left.plot(times, [r.frechet for r in rows], label=f"{base}, {path}", **style)
+            right.plot(times, [math.nan if r.bpd is None else r.bpd for r in rows], **style)
     left.set(xlabel="path time t", ylabel="Fréchet distance (features)", xlim=(0, 1), ylim=(0, None))
     right.set(xlabel="path time t", ylabel="bits per dimension (own flow)", xlim=(0, 1))
     handles, labels = left.get_legend_handles_labels()
@@ -95,7 +98,7 @@ def distance_figure(result: dict[str, Any]) -> Figure:
 
 
 def training_figure(histories: dict[str, list[tuple[int, float]]]) -> Figure:
-    """Validation bits per dimension over epochs, one curve a base."""
+    """Validation bits per dimension over epochs, one curve per base."""
     figure, (ax,) = figure_with_axes(6.5, 3.4)
     lowest = min(bpd for history in histories.values() for _, bpd in history)
     for i, (base, history) in enumerate(histories.items()):
@@ -106,8 +109,10 @@ def training_figure(histories: dict[str, list[tuple[int, float]]]) -> Figure:
     return figure
 
 
-def strip_figure(strips: list[tuple[str, np.ndarray]], labels: list[list[int]], levels: int) -> Figure:
-    """The first pairs by every path: one block a path, a row a pair, a column a time.
+def strip_figure(
+    strips: list[tuple[str, np.ndarray]], labels: Sequence[tuple[int | str, int | str]], levels: int
+) -> Figure:
+    """The first pairs by every path: one block per path, one row per pair, one column per time.
 
     Args:
         strips: Title and images (pairs, m, c, h, w) of each path.

@@ -5,12 +5,14 @@ from .evaluate import evaluate_step
 from .interpolate import DEMO_METHODS, interpolate_step
 from .reporting import report_step
 from .solve import ends_step, solve_step
+from .stored import InterpolationRecord
 from .train import DataChoice, TrainedRun, load_run, resume_training, sample_step, train_step
 
 __all__ = [
     "DEMO_METHODS",
     "DataChoice",
     "DemoSize",
+    "InterpolationRecord",
     "TrainedRun",
     "ends_step",
     "evaluate_step",

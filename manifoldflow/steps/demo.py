@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..data import load_images
-from ..evaluation import choose_pairs
+from ..evaluation import Evaluation, choose_pairs
 from ..files import new_folder
 from ..training import TrainSettings
 from .evaluate import evaluate_step
@@ -79,7 +79,7 @@ def run_demo(
     seed: int = 0,
     progress: bool = True,
     say: Any = lambda text: None,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Train, interpolate, evaluate and report; return the evaluation.
 
     Args:

@@ -1,6 +1,8 @@
 """Evaluate interpolations side by side: the same pairs, times and counts for all of them."""
 
+from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +10,17 @@ import numpy as np
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
-from tqdm import tqdm
 
 from ..data import ImageSet
 from ..errors import DataError
 from ..evaluation import (
     BIN_TIMES,
+    EvaluatedModel,
+    Evaluation,
     Extractor,
     FeatureSpace,
     Motion,
+    PathProfile,
     Profile,
     Row,
     covers_bins,
@@ -26,22 +30,26 @@ from ..evaluation import (
     path_profile,
     sample_row,
 )
-from ..evaluation.path_figures import nearest_distance
-from ..files import new_folder, read_json, write_json, write_text
+from ..evaluation.path_figures import nearest_distance, two_sided
+from ..evaluation.results import ComparedData, EvaluationSettings, NamedExtractor, ShownPairs
+from ..files import damaged, new_folder, read_json, write_json, write_text
 from ..flows import BASES
-from ..report.table import rows_to_csv, rows_to_markdown
+from ..report.table import rows_to_csv, rows_to_markdown, table_notes
 from ..training import train_classifier
 from .interpolate import pair_source
+from .progress import progress_bar
 from .record import chosen_device, read_record, relative_to, versions
-from .stored import StoredInterpolation, read_interpolations
+from .stored import InterpolationRecord, StoredInterpolation, read_interpolations
 from .train import TrainedRun, seeded_samples
 
 __all__ = ["classifier_extractor", "evaluate_step", "read_evaluation"]
 
+_LEAST_PAIRS = 64
 _SHOWN_PAIRS = 8
 _SHOWN_SAMPLES = 64
+_OF_MOTION = ("pixel_speed", "feature_speed", "nearer_end", "nearest_training", "nearest_training_features")
 
-_Read = tuple[TrainedRun, dict[str, Any], list[StoredInterpolation]]
+_Read = tuple[TrainedRun, InterpolationRecord, list[StoredInterpolation]]
 
 
 def classifier_extractor(train: ImageSet, test: ImageSet, *, seed: int, folder: Path) -> Extractor:
@@ -60,7 +68,7 @@ def evaluate_step(
     extractor: Extractor | None = None,
     device: str = "auto",
     progress: bool = False,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Evaluate what `interpolate_step` wrote; write evaluation.json, table.csv and table.md; return the first.
 
     One method's paths are in memory at a time.
@@ -68,11 +76,11 @@ def evaluate_step(
     Args:
         folders: Folders of interpolations of the same pairs of the same data, by different models.
         out: New folder.
-        seed: Of the classifier, the subsets and the base's draws.
+        seed: Of the classifier, the subsets, the resampled pairs and the base's draws.
         extractor: Gives the features of the distances; None trains a small classifier on the same training images,
             whose distances are not comparable with Inception's.
         device: Where images are decoded and features computed; "auto" is a GPU if there is one.
-        progress: Show a bar with the time left.
+        progress: Show a bar with the time left; lines now and then where there is no terminal.
 
     Raises:
         DataError: The interpolations are not comparable, too few, or damaged.
@@ -84,131 +92,112 @@ def evaluate_step(
     _check_comparable(read)
     run, record, _ = read[0]
     train, _, test = run.load_data()
-    real = pair_source(run, record["settings"]["data"])
-    starts = torch.tensor(record["pair_index"])[:, 0]
-    count = len(starts)
-    if count and int(starts.max()) >= len(real):
+    real = pair_source(run, record.settings.data, test)
+    starts = torch.tensor(record.pair_index)[:, 0]
+    if int(starts.max()) >= len(real):
         raise DataError(f"interpolations: {run.folder}: its pairs are of other data; interpolate again")
-    if count < 64:
+    if len(starts) < _LEAST_PAIRS:
         raise DataError(
-            f"interpolations: distances need at least 64 pairs, got {count}; interpolate again with more --pairs"
+            f"interpolations: distances need at least {_LEAST_PAIRS} pairs, got {len(starts)}; interpolate again with "
+            "more --pairs (and --reuse if there are too few images)"
         )
-    pair_labels, pairs_from = record["pair_labels"][:_SHOWN_PAIRS], record["settings"]["data"]
-    record = {
-        "settings": {"interpolations": [relative_to(Path(f), out) for f in folders], "seed": seed},
-        "versions": versions(),
-    }
-    with new_folder(out, "evaluate", record) as folder:
+    settings = EvaluationSettings(tuple(relative_to(Path(folder), out) for folder in folders), seed)
+    marker = {"settings": settings.to_json(), "versions": versions()}
+    with new_folder(out, "evaluate", marker) as folder:
         extractor = extractor or classifier_extractor(train, test, seed=seed, folder=folder)
         space = FeatureSpace(extractor, train, seed=seed, device=place)
-        rows = [floor_row(space, real.images[starts])]
-        profiles: list[dict[str, Any]] = []
-        models: list[dict[str, Any]] = []
-        arrays: dict[str, np.ndarray] = {}
-        bar = tqdm(
-            total=sum(len(stored) for _, _, stored in read),
-            desc="evaluating",
-            disable=None if progress else True,
-            leave=False,
+        starting = real.images[starts]
+        comparison = _Comparison(space, train, [floor_row(space, starting)])
+        with progress_bar("evaluating", sum(len(stored) for _, _, stored in read), shown=progress) as advance:
+            for (run, _, stored), (base, name) in zip(read, _names([run for run, _, _ in read])):
+                comparison.add(run, stored, base, name, advance)
+        result = Evaluation(
+            settings,
+            versions(),
+            data=ComparedData(test.name, test.shape, test.levels),
+            extractor=NamedExtractor(extractor.name, extractor.num_features, extractor.accuracy),
+            reference_images=len(train),
+            nearest_training_of_real=_nearest(starting, train, place),
+            pair_labels=tuple(record.pair_labels[:_SHOWN_PAIRS]),
+            pairs_from=record.settings.data,
+            models=tuple(comparison.models),
+            profiles=tuple(comparison.profiles),
+            rows=tuple(comparison.rows),
         )
-        for (run, _, stored), (base, name) in zip(read, _names([run for run, _, _ in read])):
-            law = deepcopy(run.flow.base)  # profiles are computed on the CPU, wherever the flow moves
-            run.flow.to(place)
-            samples = seeded_samples(run, count, seed)
-            rows.append(sample_row(space, samples, base=base))
-            arrays[f"samples/{name}"] = samples[:_SHOWN_SAMPLES].numpy()
-            models.append({"base": base, "name": name, **run.record})
-            for one in stored:
-                of_path, profile, images = _evaluate_one(run, law, space, train, one, base=base, seed=seed)
-                rows += of_path
-                profiles.append({"base": base, "path": one.title, "method": one.method, **profile})
-                arrays[f"strips/{name}/{one.method}"] = images.numpy()
-                bar.update()
-            run.flow.cpu()
-        bar.close()
-        result = {
-            **record,
-            "data": {"name": test.name, "shape": list(test.shape), "levels": test.levels},
-            "extractor": {
-                "name": extractor.name,
-                "features": extractor.num_features,
-                "accuracy": extractor.accuracy,
-            },
-            "reference_images": len(train),
-            "nearest_training_of_real": _nearest(real.images[starts], train, place),
-            "pair_labels": pair_labels,
-            "pairs_from": pairs_from,
-            "models": models,
-            "profiles": profiles,
-            "rows": [row.to_json() for row in rows],
-        }
-        write_json(folder / "evaluation.json", result)
+        write_json(folder / "evaluation.json", result.to_json())
         write_text(folder / "table.csv", rows_to_csv(result["rows"]))
-        write_text(folder / "table.md", _table_text(extractor) + rows_to_markdown(result["rows"]))
-        np.savez(folder / "images.npz", **arrays)  # type: ignore[arg-type]  # numpy types the keywords as bool
+        write_text(folder / "table.md", table_notes(result) + rows_to_markdown(result["rows"]))
+        np.savez(folder / "images.npz", **comparison.images)  # type: ignore[arg-type]  # numpy's stubs say bool
     return result
 
 
-def _evaluate_one(
-    run: TrainedRun,
-    law: TorchDistribution,
-    space: FeatureSpace,
-    train: ImageSet,
-    stored: StoredInterpolation,
-    *,
-    base: str,
-    seed: int,
-) -> tuple[list[Row], dict[str, Any], Tensor]:
-    """The rows of one method, its profiles over time, and the images of the first pairs."""
-    one = stored.load()
-    features = space.features(one.images)
-    profile = path_profile(law, one.points, one.times, seed=seed)
-    motion = path_motion(one.images, features, one.times, space=space, training=train.images)
-    rows = evaluate_path(
-        run.flow,
-        space,
-        one.points,
-        features,
-        profile,
-        motion,
-        base=base,
-        path=one.title,
-        dim=run.description.dim,
-        seed=seed,
-    )
-    return rows, _profile_json(profile, motion), one.images[:_SHOWN_PAIRS].clone()
+@dataclass
+class _Comparison:
+    """Rows, profiles and images of one model after the other."""
+
+    space: FeatureSpace
+    train: ImageSet
+    rows: list[Row]
+    models: list[EvaluatedModel] = field(default_factory=list)
+    profiles: list[PathProfile] = field(default_factory=list)
+    images: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def add(
+        self, run: TrainedRun, stored: list[StoredInterpolation], base: str, name: str, advance: Callable[[], None]
+    ) -> None:
+        """Evaluate a model and its paths on the device of the features."""
+        law = deepcopy(run.flow.base)  # profiles are computed on the CPU, wherever the flow moves
+        run.flow.to(self.space.device)
+        samples = seeded_samples(run, self.rows[0].count, self.space.seed)
+        self.rows.append(sample_row(self.space, samples, base=base))
+        self.images[f"samples/{name}"] = samples[:_SHOWN_SAMPLES].numpy()
+        self.models.append(EvaluatedModel(**vars(run.record), base=base, name=name))
+        for one in stored:
+            images = self._add_path(run, law, one, base)
+            self.images[f"strips/{name}/{one.method}"] = images.numpy()
+            advance()
+        run.flow.cpu()
+
+    def _add_path(self, run: TrainedRun, law: TorchDistribution, stored: StoredInterpolation, base: str) -> Tensor:
+        """Add the rows and the profile of one method; return the images of the first pairs."""
+        one, seed = stored.load(), self.space.seed
+        features = self.space.features(one.images)
+        profile = path_profile(law, one.points, one.times, seed=seed)
+        motion = path_motion(one.images, features, one.times, space=self.space, training=self.train.images)
+        rows, draws = evaluate_path(
+            run.flow,
+            self.space,
+            one.points,
+            features,
+            profile,
+            motion,
+            base=base,
+            path=one.title,
+            dim=run.description.dim,
+            seed=seed,
+        )
+        self.rows += rows
+        self.profiles.append(_path_profile(profile, motion, draws, base=base, path=one.title, method=one.method))
+        return one.images[:_SHOWN_PAIRS].clone()
 
 
-def _profile_json(profile: Profile, motion: Motion) -> dict[str, Any]:
-    shown = slice(_SHOWN_PAIRS)
-    return {
-        "statistic": profile.statistic,
-        "times": profile.times.tolist(),
-        "path_quantiles": profile.path.tolist(),
-        "base_quantiles": profile.base.tolist(),
-        **{key: getattr(profile, key).tolist() for key in ("z_score", "typicality", "ks")},
-        **{
-            key: getattr(motion, key).tolist()
-            for key in (
-                "pixel_speed",
-                "feature_speed",
-                "nearer_end",
-                "nearest_training",
-                "nearest_training_features",
-            )
-        },
-        "shown_pairs": {
-            "statistic": profile.values[shown].tolist(),
-            "realism": profile.realism[shown].tolist(),
-            "typicality": (2 * torch.minimum(profile.realism, 1 - profile.realism))[shown].tolist(),
-        },
-    }
+def _path_profile(profile: Profile, motion: Motion, draws: Tensor, *, base: str, path: str, method: str) -> PathProfile:
+    def plain(values: Tensor) -> Any:
+        return tuple(values.tolist()) if values.ndim == 1 else tuple(tuple(row) for row in values.tolist())
 
-
-def _table_text(extractor: Extractor) -> str:
-    return (
-        f"Distances in {extractor.num_features} features of the {extractor.name}. kernel_sd is over random subsets "
-        "of the images, not over training runs.\n\n"
+    shown = profile.realism[:_SHOWN_PAIRS]
+    return PathProfile(
+        base,
+        path,
+        method,
+        statistic=profile.statistic,
+        times=plain(profile.times),
+        path_quantiles=plain(profile.path),
+        base_quantiles=plain(profile.base),
+        **{name: plain(getattr(profile, name)) for name in ("z_score", "typicality", "ks")},
+        **{name: plain(getattr(motion, name)) for name in _OF_MOTION},
+        shown_pairs=ShownPairs(plain(profile.values[:_SHOWN_PAIRS]), plain(shown), plain(two_sided(shown))),
+        frechet_draws=plain(draws),
     )
 
 
@@ -237,18 +226,18 @@ def _check_comparable(read: list[_Read]) -> None:
     names = [name for _, name in _names([run for run, _, _ in read])]
     if len(set(names)) < len(names):
         raise DataError(f"interpolations: expected models with different bases, got {', '.join(names)}")
-    if not covers_bins(torch.linspace(0, 1, first["settings"]["steps"])):
+    steps = first.settings.steps
+    if not covers_bins(torch.linspace(0, 1, steps)):
         raise DataError(
             f"interpolations: expected the times {', '.join(map(str, BIN_TIMES))} among those of the paths, "
-            f"got {first['settings']['steps']} steps; interpolate again with --steps 11, or any 10 k + 1"
+            f"got {steps} steps; interpolate again with --steps 11, or any 10 k + 1"
         )
     for run, record, _ in read[1:]:
         same = (
             run.data == first_run.data
-            and record["settings"]["data"] == first["settings"]["data"]
-            and record["pair_index"] == first["pair_index"]
-            and run.record["fingerprints"] == first_run.record["fingerprints"]
-            and record["settings"]["steps"] == first["settings"]["steps"]
+            and run.record.fingerprints == first_run.record.fingerprints
+            and record.pair_index == first.pair_index
+            and (record.settings.data, record.settings.steps) == (first.settings.data, steps)
         )
         if not same:
             raise DataError(
@@ -257,12 +246,14 @@ def _check_comparable(read: list[_Read]) -> None:
             )
 
 
-def read_evaluation(folder: Path) -> dict[str, Any]:
+def read_evaluation(folder: Path) -> Evaluation:
     """The evaluation.json that `evaluate_step` wrote.
 
     Raises:
         DataError: Not such a folder, or a damaged one.
     """
     read_record(folder, "evaluate")
-    result: dict[str, Any] = read_json(Path(folder) / "evaluation.json")
-    return result
+    path = Path(folder) / "evaluation.json"
+    content = read_json(path)
+    with damaged(path, "run 'manifoldflow evaluate' again"):
+        return Evaluation.from_json(content)

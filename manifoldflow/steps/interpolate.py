@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ..data import ImageSet, dequantise, hashed_uniform, load_images, quantise
 from ..errors import DataError
@@ -19,7 +18,9 @@ from ..interpolation import METHODS, grid, interpolate, methods_for
 from ..jobs import JobPaths
 from ..report.strips import image_grid
 from ..training.saved import weights_sha256
+from .progress import progress_bar
 from .record import chosen_device, relative_to, versions
+from .stored import InterpolationRecord, InterpolationSettings
 from .train import DataChoice, TrainedRun, load_run
 
 __all__ = [
@@ -27,10 +28,6 @@ __all__ = [
     "encoded",
     "interpolate_step",
     "pair_source",
-    "save_animation",
-    "save_grid",
-    "save_sheet",
-    "save_strips",
 ]
 
 DEMO_METHODS: dict[str, tuple[str, ...]] = {
@@ -41,6 +38,9 @@ DEMO_METHODS: dict[str, tuple[str, ...]] = {
 """For each base the methods that are compared unless told otherwise: the published ones, and the law-preserving one."""
 
 _PAIRS_A_CHUNK = 100
+_STRIPS = 8
+_ANIMATED = 16
+_FRAME_MS = 120
 
 _Join = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -70,23 +70,38 @@ def encoded(run: TrainedRun, data: ImageSet, index: Tensor, seed: int, *, chunk:
         yield run.flow.encode(x.to(run.device)).cpu()
 
 
-def pair_source(run: TrainedRun, data: str | None) -> ImageSet:
-    """The images that pairs are taken from: other data, or the model's own test images.
+def pair_source(run: TrainedRun, data: str | None, test: ImageSet | None = None) -> ImageSet:
+    """The images that pairs are taken from: other data, or the model's own `test` images (None reads them).
 
     Raises:
         DataError: They have another shape or other levels than the model.
     """
     if data == run.data.source:
         raise DataError(f"data: the model was trained on {data}; leave --data out to take its held-out test images")
-    images = (
-        run.load_data()[2] if data is None else load_images(data, size=run.description.shape[1], bits=run.data.bits)
-    )
+    if data is None:
+        images = run.load_data()[2] if test is None else test
+    else:
+        images = load_images(data, size=run.description.shape[1], bits=run.data.bits)
     if images.shape != run.description.shape or images.levels != run.levels:
         raise DataError(
             f"data: expected images {run.description.shape} with {run.levels} levels as the model has, "
             f"got {images.shape} with {images.levels}"
         )
     return images
+
+
+class Pictures(TypedDict, total=False):
+    """Pictures beside the strips of each method.
+
+    Args:
+        animate: <method>.gif.
+        samples: So many paths between the first pair by each random method, <method>-sheet.png.
+        grid_side: grid.png, so many images a side between the ends of the first two pairs.
+    """
+
+    animate: bool
+    samples: int
+    grid_side: int
 
 
 @torch.no_grad()
@@ -99,12 +114,11 @@ def interpolate_step(
     steps: int = 11,
     seed: int = 0,
     data: str | None = None,
-    animate: bool = False,
-    samples: int = 0,
-    grid_side: int = 0,
+    reuse: bool = False,
     device: str = "auto",
     progress: bool = False,
-) -> dict[str, Any]:
+    **pictures: Unpack[Pictures],
+) -> InterpolationRecord:
     """Write <method>.npz (`points`, `images`, `times`) and <method>.png for each method; return the record.
 
     Args:
@@ -116,11 +130,12 @@ def interpolate_step(
         steps: Times, both ends included.
         seed: Decides the pairs.
         data: Take the pairs from other data of the same shape and levels instead.
-        animate: Also write <method>.gif.
-        samples: Also draw so many paths between the first pair by each random method, <method>-sheet.png.
-        grid_side: Also write grid.png, so many images a side between the ends of the first two pairs.
+        reuse: Let an image take part in several pairs, where there are too few images.
         device: Where images are encoded and decoded; "auto" is a GPU if there is one.
         progress: Show bars with the time left.
+        pictures: `animate`: also write <method>.gif. `samples`: also draw so many paths between the first pair by each
+            random method, <method>-sheet.png. `grid_side`: also write grid.png, so many images a side between the ends
+            of the first two pairs.
 
     Raises:
         ValueError, DataError: Not a model; a method that does not suit its base; too few images; `samples` without a
@@ -128,64 +143,80 @@ def interpolate_step(
     """
     if pairs < 1 or steps < 2:
         raise DataError(f"pairs, steps: expected at least 1 pair and 2 steps, got {pairs} and {steps}")
-    place = chosen_device(device)
-    run = load_run(model)
-    base_name = run.description.base
+    place, run = chosen_device(device), load_run(model)
     names = _methods(run, methods)
-    random = [name for name in names if METHODS[name].random]
-    if samples and not random:
-        raise DataError(f"samples: none of {', '.join(names)} draws random paths; add a bridge or leave it out")
-    if grid_side and (grid_side < 2 or pairs < 2):
-        raise DataError(f"grid: expected at least 2 images a side and 2 pairs, got {grid_side} and {pairs}")
+    _check_pictures(pictures, names, pairs)
     if data is not None:
         data = DataChoice(data).resolved().source
     images = pair_source(run, data)
-    index = choose_pairs(images, pairs, seed=seed)
+    labels = images.require_classes("choosing pairs of different classes")
+    index = choose_pairs(images, pairs, seed=seed, reuse=reuse)
     joins = {name: _joining(run.flow, name, steps, seed) for name in names}
     run.flow.to(place)
     start, end = (torch.cat(list(encoded(run, images, column, seed))) for column in index.unbind(1))
     times = torch.linspace(0, 1, steps, dtype=start.dtype)
-    assert images.labels is not None
-    record: dict[str, Any] = {
-        "settings": {
-            "model": relative_to(model, out),
-            "data": data,
-            "methods": names,
-            "pairs": pairs,
-            "steps": steps,
-            "seed": seed,
-        },
-        "model_sha256": weights_sha256(model),
-        "base": base_name,
-        "levels": run.levels,
-        "pair_index": index.tolist(),
-        "pair_labels": images.labels[index].tolist(),
-        "versions": versions(),
-    }
-    with new_folder(out, "interpolate", record) as folder:
+    record = InterpolationRecord(
+        InterpolationSettings(relative_to(model, out), data, tuple(names), pairs, steps, seed, reuse),
+        model_sha256=weights_sha256(model),
+        base=run.description.base,
+        levels=run.levels,
+        pair_index=_as_pairs(index),
+        pair_labels=_as_pairs(labels[index]),
+        versions=versions(),
+    )
+    with new_folder(out, "interpolate", record.to_json()) as folder:
         for name, join in joins.items():
             points, decoded = _paths(run, join, start, end, steps, title=name, progress=progress)
             np.savez(folder / f"{name}.npz", points=points.numpy(), images=decoded.numpy(), times=times.numpy())
-            save_strips(folder / f"{name}.png", decoded, run.levels)
-            if animate:
-                save_animation(folder / f"{name}.gif", decoded, run.levels)
+            _save_strips(folder / f"{name}.png", decoded, run.levels)
+            if pictures.get("animate"):
+                _save_animation(folder / f"{name}.gif", decoded, run.levels)
         run.flow.cpu()
-        for name in random if samples else ():
-            save_sheet(
-                folder / f"{name}-sheet.png",
-                run.flow,
+        _more_pictures(folder, run, start, end, record.settings, pictures)
+    return record
+
+
+def _as_pairs(rows: Tensor) -> tuple[tuple[int, int], ...]:
+    return tuple((a, b) for a, b in rows.tolist())
+
+
+def _check_pictures(pictures: Pictures, names: list[str], pairs: int) -> None:
+    if pictures.get("samples") and not any(METHODS[name].random for name in names):
+        raise DataError(f"samples: none of {', '.join(names)} draws random paths; add a bridge or leave it out")
+    side = pictures.get("grid_side", 0)
+    if side and (side < 2 or pairs < 2):
+        raise DataError(f"grid: expected at least 2 images a side and 2 pairs, got {side} and {pairs}")
+
+
+def _more_pictures(
+    folder: Path,
+    run: TrainedRun,
+    start: Tensor,
+    end: Tensor,
+    settings: InterpolationSettings,
+    pictures: Pictures,
+) -> None:
+    """The sheets of random paths and the grid between four images, with the flow on the CPU."""
+    flow, levels, samples = run.flow, run.levels, pictures.get("samples", 0)
+    generator = torch.Generator()
+    for name in settings.methods if samples else ():
+        if METHODS[name].random:
+            points = interpolate(
                 start[0],
                 end[0],
                 method=name,
+                base=flow.base,
+                steps=settings.steps,
                 samples=samples,
-                steps=steps,
-                levels=run.levels,
-                seed=seed,
+                generator=generator.manual_seed(settings.seed),
             )
-        if grid_side:
-            corners = torch.stack([start[0], end[0], start[1], end[1]])
-            save_grid(folder / "grid.png", run.flow, corners, side=grid_side, levels=run.levels, seed=seed)
-    return {"command": "interpolate", **record}
+            images = quantise(flow.decode(points), levels)
+            image_grid(images.flatten(0, 1), levels, columns=settings.steps).save(folder / f"{name}-sheet.png")
+    if side := pictures.get("grid_side", 0):
+        corners = torch.stack([start[0], end[0], start[1], end[1]])
+        points = grid(corners, side, side, base=flow.base, generator=generator.manual_seed(settings.seed))
+        images = quantise(flow.decode(points.flatten(0, 1)), levels)
+        image_grid(images, levels, columns=side).save(folder / "grid.png")
 
 
 def _joining(flow: ManifoldFlow, method: str, steps: int, seed: int) -> _Join:
@@ -209,50 +240,21 @@ def _paths(
     images = torch.empty(len(start), steps, *run.description.shape, dtype=torch.uint8)
     rows = torch.arange(len(start))
     chunks = list(zip(*(x.split(_PAIRS_A_CHUNK) for x in (rows, start, end, points, images))))
-    for row, a, b, point, image in tqdm(chunks, desc=title, disable=not progress, leave=False):
-        point.copy_(join(row, a, b))
-        image.copy_(quantise(run.flow.decode(point.to(run.device)), run.levels))
+    with progress_bar(title, len(chunks), shown=progress) as advance:
+        for row, a, b, point, image in chunks:
+            point.copy_(join(row, a, b))
+            image.copy_(quantise(run.flow.decode(point.to(run.device)), run.levels))
+            advance()
     return points, images
 
 
-_STRIPS = 8
-_ANIMATED = 16
-_FRAME_MS = 120
-
-
-def save_strips(path: Path, images: Tensor, levels: int) -> None:
+def _save_strips(path: Path, images: Tensor, levels: int) -> None:
     """The first pairs of (pairs, m, c, h, w), a row each, as PNG."""
     image_grid(images[:_STRIPS].flatten(0, 1), levels, columns=images.shape[1]).save(path)
 
 
-def save_animation(path: Path, images: Tensor, levels: int) -> None:
+def _save_animation(path: Path, images: Tensor, levels: int) -> None:
     """The first pairs side by side, there and back in an endless loop, as GIF."""
     forward = [image_grid(frame, levels) for frame in images[:_ANIMATED].unbind(1)]
     frames = [*forward, *forward[-2:0:-1]]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=_FRAME_MS, loop=0)
-
-
-def save_sheet(
-    path: Path,
-    flow: ManifoldFlow,
-    start: Tensor,
-    end: Tensor,
-    *,
-    method: str,
-    samples: int,
-    steps: int,
-    levels: int,
-    seed: int,
-) -> None:
-    """Several random paths between the same two points (n,), a row each, as PNG."""
-    generator = torch.Generator().manual_seed(seed)
-    points = interpolate(start, end, method=method, base=flow.base, steps=steps, samples=samples, generator=generator)
-    images = quantise(flow.decode(points), levels)
-    image_grid(images.flatten(0, 1), levels, columns=steps).save(path)
-
-
-def save_grid(path: Path, flow: ManifoldFlow, corners: Tensor, *, side: int, levels: int, seed: int) -> None:
-    """Images between four encoded corners (4, n), combined so as to keep the base's law, as PNG."""
-    points = grid(corners, side, side, base=flow.base, generator=torch.Generator().manual_seed(seed))
-    images = quantise(flow.decode(points.flatten(0, 1)), levels)
-    image_grid(images, levels, columns=side).save(path)

@@ -5,7 +5,7 @@ import platform
 import re
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -43,7 +43,7 @@ def read_record(folder: Path, command: str) -> dict[str, Any]:
 def recorded_folder(folder: Path, path: Any, command: str) -> Path:
     """The folder that a record in `folder` names by a path as seen from there, written by `command`.
 
-    A record may come from elsewhere, so that what it names is only where to look.
+    Paths in records are untrusted hints: a record may come from elsewhere.
 
     Raises:
         DataError: The path is absolute, or what it leads to was not written by that command.
@@ -54,14 +54,24 @@ def recorded_folder(folder: Path, path: Any, command: str) -> Path:
     return Path(folder) / path
 
 
-def recorded_model(folder: Path, record: dict[str, Any]) -> Path:
+class _MadeWith(Protocol):
+    """A record that names its model."""
+
+    @property
+    def model_sha256(self) -> str: ...
+
+    @property
+    def settings(self) -> Any: ...
+
+
+def recorded_model(folder: Path, record: _MadeWith) -> Path:
     """The model that the record of interpolations in `folder` names, if it is still the very one they were made with.
 
     Raises:
         DataError: It is another one, or none.
     """
-    model = recorded_folder(folder, record["settings"]["model"], "train")
-    if weights_sha256(model) != record["model_sha256"]:
+    model = recorded_folder(folder, record.settings.model, "train")
+    if weights_sha256(model) != record.model_sha256:
         raise DataError(f"{folder}: was made with another model than {model} now is; interpolate again")
     return model
 

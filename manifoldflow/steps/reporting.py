@@ -2,14 +2,15 @@
 
 import csv
 from pathlib import Path
-from typing import Any
 
 from ..errors import DataError
+from ..evaluation import Evaluation
 from ..files import damaged, new_folder, read_npz, write_json, write_text
 from ..report import write_report
 from ..report.table import rows_to_csv
 from .evaluate import read_evaluation
 from .record import file_name, read_record, recorded_folder, recorded_model, versions
+from .stored import InterpolationRecord
 
 __all__ = ["report_step"]
 
@@ -30,25 +31,25 @@ def _history(model: Path) -> list[tuple[int, float]]:
     return sorted(history.items())
 
 
-def write_report_files(evaluation: Path, folder: Path) -> dict[str, Any]:
+def write_report_files(evaluation: Path, folder: Path) -> Evaluation:
     """Write report.html, figures/, table.csv and evaluation.json into an existing folder; return the latter."""
     evaluation = Path(evaluation)
     result = read_evaluation(evaluation)
     images = read_npz(evaluation / "images.npz")
     histories = {}
-    with damaged(evaluation / "evaluation.json"):
-        for path, model in zip(result["settings"]["interpolations"], result["models"], strict=True):
-            file_name(model["name"])  # figures are named after it
+    with damaged(evaluation / "evaluation.json", "run 'manifoldflow evaluate' again"):
+        for path, model in zip(result.settings.interpolations, result.models, strict=True):
+            file_name(model.name)  # figures are named after it
             interpolation = recorded_folder(evaluation, path, "interpolate")
-            record = read_record(interpolation, "interpolate")
-            histories[model["base"]] = _history(recorded_model(interpolation, record))
+            record = InterpolationRecord.from_json(read_record(interpolation, "interpolate"))
+            histories[model.base] = _history(recorded_model(interpolation, record))
         write_report(result, images, histories, folder)
         write_text(folder / "table.csv", rows_to_csv(result["rows"]))
-    write_json(folder / "evaluation.json", result)
+    write_json(folder / "evaluation.json", result.to_json())
     return result
 
 
-def report_step(evaluation: Path, out: Path) -> dict[str, Any]:
+def report_step(evaluation: Path, out: Path) -> Evaluation:
     """Write the report of what `evaluate_step` wrote to the new folder `out`.
 
     Raises:

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ..data import ImageSet
 from ..errors import DataError
-from ..evaluation import Extractor
+from ..evaluation import Extractor, choose_pairs
 from ..files import check_replaceable
 from ..flows import BASES
 from ..jobs import EndPoints, Job, JobPaths, PathValues, RowSolver, run_job, write_ends
@@ -196,27 +195,13 @@ def ends_step(
         write_ends(out, shape, _draws(run, pairs, seed, 0), _draws(run, pairs, seed, 1), dtype=dtype)
         return
     images = pair_source(run, None if data is None else DataChoice(data).resolved().source)
-    index = _draw_pairs(images, pairs, seed)
+    index = choose_pairs(images, pairs, seed=seed, reuse=True)
     run.flow.to(place)
     start, end = (
         (points.numpy() for points in encoded(run, images, column, seed, chunk=_ROWS_AT_ONCE))
         for column in index.unbind(1)
     )
     write_ends(out, shape, start, end, dtype=dtype, others={"pair_index": index.numpy()})
-
-
-def _draw_pairs(images: ImageSet, count: int, seed: int) -> Tensor:
-    """Indices (count, 2): rounds in which the images are put in random order and each is paired with the next."""
-    labels = images.labels
-    if len(images) < 2 or (labels is not None and bool((labels == labels[0]).all())):
-        raise DataError(f"pairs: expected images of at least two classes, or two without labels, in {images.name}")
-    generator = torch.Generator().manual_seed(seed)
-    rounds: list[Tensor] = []
-    while sum(map(len, rounds)) < count:
-        order = torch.randperm(len(images), generator=generator)
-        pairs = torch.stack([order, order.roll(-1)], dim=1)
-        rounds.append(pairs if labels is None else pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]])
-    return torch.cat(rounds)[:count]
 
 
 def _draws(run: TrainedRun, count: int, seed: int, which: int) -> Iterator[np.ndarray]:

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from ..data import DATA_SETS, ImageSet, load_images, quantise, split, split_published
 from ..errors import DataError
+from ..evaluation import TrainingRecord, TrainingResult
 from ..files import MARKER, damaged, new_folder, resumable_folder, unfinished
 from ..flows import FlowDescription, ManifoldFlow, build_flow
 from ..report.strips import image_grid
-from ..training import Placement, SavedFlow, TrainSettings, load_flow, save_flow, train_flow
+from ..training import FlowTraining, Placement, SavedFlow, TrainSettings, load_flow, save_flow, train_flow
 from ..training.checkpoint import CHECKPOINTS
 from ..training.likelihood import held_out_bits_per_dim
 from ..training.placement import is_first_process
@@ -92,7 +93,7 @@ class TrainedRun:
     description: FlowDescription
     data: DataChoice
     levels: int
-    record: dict[str, Any]
+    record: TrainingRecord
 
     @property
     def device(self) -> torch.device:
@@ -106,7 +107,7 @@ class TrainedRun:
             DataError: The data is gone, or has changed since.
         """
         train, validation, test = self.data.load()
-        if _fingerprints(train, test) != self.record.get("fingerprints"):
+        if _fingerprints(train, test) != self.record.fingerprints:
             raise DataError(f"data: {self.data.source} is not what {self.folder} was trained on; train again")
         return train, validation, test
 
@@ -124,7 +125,7 @@ def train_step(
     settings: TrainSettings,
     progress: bool = True,
     placement: Placement | None = None,
-) -> dict[str, Any]:
+) -> TrainingRecord:
     """Train a Glow with the given base; write the model, its log and its record to `out`; return the record.
 
     Over several processes (`placement`) the first one writes, and all return the record.
@@ -141,7 +142,7 @@ def train_step(
     return _train(data, parts, out, description, settings, resume=False, progress=progress, placement=placement)
 
 
-def resume_training(out: Path, *, progress: bool = True, placement: Placement | None = None) -> dict[str, Any]:
+def resume_training(out: Path, *, progress: bool = True, placement: Placement | None = None) -> TrainingRecord:
     """Continue the run that was stopped before it could write `out`, with the settings it was started with.
 
     It may run elsewhere than it began: on more or fewer devices, say.
@@ -187,11 +188,11 @@ def _train(
     resume: bool,
     progress: bool,
     placement: Placement | None,
-) -> dict[str, Any]:
+) -> TrainingRecord:
     train, validation, test = parts
     with torch.random.fork_rng(devices=[]):
         build_flow(description)  # raises, before anything is written, if the images do not suit
-    record: dict[str, Any] = {
+    marker: dict[str, Any] = {
         "settings": {"data": asdict(data), "flow": description.to_json(), "training": settings.to_json()},
         "images": {"train": len(train), "validation": len(validation), "test": len(test)},
         "origin": train.note,
@@ -199,10 +200,10 @@ def _train(
         "versions": versions(),
     }
     first = is_first_process(placement or Placement())
-    kept = resumable_folder(out, "train", record, resume=resume, keep=_has_checkpoint)
+    kept = resumable_folder(out, "train", marker, resume=resume, keep=_has_checkpoint)
     with kept if first else nullcontext(unfinished(out)) as folder:
         try:
-            result = train_flow(
+            trained = train_flow(
                 description,
                 train,
                 validation,
@@ -215,22 +216,29 @@ def _train(
             )
         except (FloatingPointError, KeyboardInterrupt, OSError) as error:
             raise type(error)(f"{error}{_how_to_go_on(folder, error)}") from error
-        bpd = held_out_bits_per_dim(result.flow.to(result.device), test, seed=settings.seed, draws=_BPD_DRAWS)
-        result.flow.cpu()
-        record["result"] = {
-            "test_bpd": float(bpd.mean()),
-            "test_bpd_standard_error": float(bpd.std() / len(bpd) ** 0.5),
-            "validation_bpd": result.validation_bpd,
-            "epochs": result.epochs,
-            "best_epoch": result.best_epoch,
-            "stopped_by": result.stopped_by,
-            "seconds": round(result.seconds, 2),
-            "images_per_second": round(result.images_per_second, 1),
-        }
+        result = _result(trained, test, settings.seed)
+        marker["result"] = result.to_json()
         if first:
-            save_flow(folder, SavedFlow(result.flow, description, train.levels, record["result"]))
+            save_flow(folder, SavedFlow(trained.flow, description, train.levels, marker["result"]))
             shutil.rmtree(folder / CHECKPOINTS)  # the best weights now stand in flow.safetensors
-    return {"command": "train", **record}
+    return TrainingRecord(**{**marker, "result": result})
+
+
+def _result(trained: FlowTraining, test: ImageSet, seed: int) -> TrainingResult:
+    """The training's figures, with the likelihood of the test images."""
+    bpd = held_out_bits_per_dim(trained.flow.to(trained.device), test, seed=seed, draws=_BPD_DRAWS)
+    trained.flow.cpu()
+    return TrainingResult(
+        test_bpd=float(bpd.mean()),
+        test_bpd_standard_error=float(bpd.std() / len(bpd) ** 0.5),
+        validation_bpd=trained.validation_bpd,
+        epochs=trained.epochs,
+        best_epoch=trained.best_epoch,
+        stopped_by=trained.stopped_by,
+        seconds=round(trained.seconds, 2),
+        images_per_second=round(trained.images_per_second, 1),
+        steps=trained.steps,
+    )
 
 
 def seeded_samples(run: TrainedRun, count: int, seed: int) -> Tensor:
@@ -250,11 +258,11 @@ def load_run(folder: Path) -> TrainedRun:
     folder = Path(folder)
     record = read_record(folder, "train")
     saved = load_flow(folder)
-    with damaged(folder / MARKER):
-        data = DataChoice(**record["settings"]["data"])
-        float(record["result"]["test_bpd"])
+    with damaged(folder / MARKER, "train again"):
+        typed = TrainingRecord.from_json(record)
+        data = DataChoice(**typed.settings["data"])
     flow = saved.flow.to(torch.get_default_dtype())
-    return TrainedRun(folder, flow, saved.description, data, saved.levels, record)
+    return TrainedRun(folder, flow, saved.description, data, saved.levels, typed)
 
 
 def sample_step(model: Path, out: Path, *, count: int = 64, seed: int = 0) -> dict[str, Any]:

@@ -72,6 +72,7 @@ class FlowTraining:
         images_per_second: Training images over that time, validation included.
         stopped_by: "epochs", "early stopping" or "time limit".
         device: Where this process trained; the flow is on the CPU.
+        steps: Optimiser steps of the whole run.
     """
 
     flow: ManifoldFlow
@@ -82,6 +83,7 @@ class FlowTraining:
     images_per_second: float
     stopped_by: str
     device: torch.device
+    steps: int
 
 
 def train_flow(
@@ -152,6 +154,7 @@ def train_flow(
         images_per_second=outcome.images_per_second,
         stopped_by=outcome.stopped_by,
         device=outcome.device,
+        steps=outcome.steps,
     )
 
 

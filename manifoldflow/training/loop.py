@@ -97,6 +97,7 @@ class Outcome:
         images_per_second: Training images over that time, validation included.
         stopped_by: "epochs", "early stopping" or "time limit".
         device: Where this process trained.
+        steps: Optimiser steps of the whole run, those before a resumption included.
     """
 
     epochs: int
@@ -106,6 +107,7 @@ class Outcome:
     images_per_second: float
     stopped_by: str
     device: torch.device
+    steps: int
 
 
 def run_training(
@@ -189,6 +191,7 @@ def run_training(
         images_per_second=steps * data.batch_size / seconds,
         stopped_by=_stop_reason(early, timer),
         device=trainer.strategy.root_device,
+        steps=trainer.global_step // len(trainer.optimizers),
     )
 
 

@@ -12,6 +12,8 @@ from manifoldflow.experiments.pinf.tables import experiment_findings, experiment
 from manifoldflow.steps import DataChoice
 from manifoldflow.training import TrainSettings
 
+from ..evaluations import evaluation, model, profile, row
+
 TINY = ExperimentSettings(
     DataChoice("digits"),
     priors=("gaussian", "vmf-1", "vmf-2"),
@@ -103,45 +105,21 @@ def test_other_settings_other_models_and_foreign_folders_are_refused(grid, tmp_p
         ExperimentSettings(DataChoice("digits"), priors=("cauchy",))
 
 
-def result(bpd, frechet, ends):
-    """What an evaluation with one Gaussian model and two paths returns, with these figures."""
-
-    def row(path, time, value):
-        common = {"kernel": 0.01, "z_score": 3.0, "typicality": 0.2, "ks": 0.5, "pixel_length": 4.0}
-        return {
-            "base": "Gaussian",
-            "path": path,
-            "time": time,
-            "bpd": 2.0,
-            "frechet": value,
-            "feature_length": 9.0,
-            **common,
-        }
-
-    def profile(path, method, near):
-        flat = dict.fromkeys(
-            ("z_score", "ks", "pixel_speed", "nearest_training", "nearest_training_features"), [1.0] * 5
-        )
-        times = [0.0, 0.1, 0.2, 0.3, 0.5]
-        return {"base": "Gaussian", "path": path, "method": method, "times": times, **flat, "nearer_end": near}
-
-    return {
-        "data": {"name": "fashion-mnist", "shape": [1, 28, 28], "levels": 256},
-        "extractor": {"name": "classifier", "features": 32, "accuracy": 0.9},
-        "reference_images": 1000,
-        "nearest_training_of_real": 1.5,
-        "models": [{"base": "Gaussian", "result": {"test_bpd": bpd}}],
-        "profiles": [
-            profile("norm-corrected", "norm-corrected", ends),
-            profile("slerp", "slerp", [2 * x for x in ends]),
-        ],
-        "rows": [
-            {"base": "real images", "path": "", "time": "", "frechet": 0.1, "count": 64},
-            row("samples", "", frechet),
-            *(row("norm-corrected", time, frechet) for time in ("all", "0.5")),
-            *(row("slerp", time, frechet + 1) for time in ("all", "0.5")),
-        ],
-    }
+def result(bpd, frechet, ends, **trained):
+    """An evaluation with one Gaussian model and two paths, with these figures."""
+    times = [0.0, 0.1, 0.2, 0.3, 0.5]
+    names = ("norm-corrected", "slerp")
+    paths = [
+        profile("Gaussian", name, times=times, nearer_end=[factor * x for x in ends])
+        for factor, name in enumerate(names, 1)
+    ]
+    return evaluation(
+        {"Gaussian": paths},
+        models=[model("Gaussian", bpd, **trained)],
+        rows=[row("Gaussian", "samples", "", frechet=frechet)]
+        + [row("Gaussian", name, time, frechet=frechet + i) for i, name in enumerate(names) for time in ("all", "0.5")],
+        data={"name": "fashion-mnist", "shape": [1, 28, 28], "levels": 256},
+    )
 
 
 NEAR = [0.0, 0.1, 0.2, 0.3, 0.5]
@@ -169,3 +147,20 @@ def test_one_seed_has_no_deviation_and_an_unbiased_path_is_said_to_be_so():
     assert tables["models"][0]["test_bpd_sd"] is None
     assert tables["models"][0]["published_bpd"] is None
     assert "Norm correction is not throughout biased" in " ".join(experiment_findings(tables))
+
+
+def test_priors_trained_for_different_numbers_of_steps_are_not_ranked():
+    def two(steps):
+        return evaluation(
+            {"Gaussian": ["linear"], "Dirichlet": ["linear"]},
+            models=[model("Gaussian", 2.0), model("Dirichlet", 3.0, steps=steps)],
+        )
+
+    fair = experiment_tables([two(200)], ["gaussian", "dirichlet"], name="digits")
+    assert fair["training_differences"] == []
+    assert "lowest with gaussian" in " ".join(experiment_findings(fair))
+    unfair = experiment_tables([two(100)], ["gaussian", "dirichlet"], name="digits")
+    text = " ".join(experiment_findings(unfair))
+    assert "trained differently (steps run)" in text
+    assert "lowest" not in text
+    assert "after 100 to 200 training steps" in tables_to_markdown(unfair)

@@ -1,7 +1,9 @@
 """What the explorer is given: the evaluation's own numbers, as data that no name can break out of."""
 
 import json
+import math
 import re
+from dataclasses import replace
 
 import pytest
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -9,34 +11,39 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from manifoldflow.report.explorer import explorer_data, pair_titles
 from manifoldflow.report.page import content_policy, inlined
 
+from ..evaluations import evaluation, profile
+
 NAME = """</script><script>alert(1)</script> & "quoted" 'name'"""
 
 
-def profile(base, path, first=0.25):
-    return {
-        "base": base,
-        "path": path,
-        "statistic": "norm |z|",
-        "times": [0.0, 0.5, 1.0],
-        "base_quantiles": [6.0, 8.0, 9.0],
-        "shown_pairs": {
-            "typicality": [[first, 0.5, 1e-9], [1.0, 0.5, 0.0]],
-            "realism": [[0.125, 0.75, 1.0], [0.5, 0.25, 0.0]],
-            "statistic": [[7.0, 6.5, 3.0], [8.0, 8.5, float("inf")]],
-        },
+def path(base, name):
+    shown = {
+        "typicality": [[0.25, 0.5, 1e-9], [1.0, 0.5, 0.0]],
+        "realism": [[0.125, 0.75, 1.0], [0.5, 0.25, 0.0]],
+        "statistic": [[7.0, 6.5, 3.0], [8.0, 8.5, 9.0]],
     }
+    return profile(base, name, times=[0.0, 0.5, 1.0], shown_pairs=shown)
 
 
-def result(*profiles, labels=((4, 5), (0, 1))):
-    return {"profiles": list(profiles), "pair_labels": [list(pair) for pair in labels], "data": {"shape": [1, 8, 8]}}
+def result(paths, labels=((4, 5), (0, 1))):
+    return evaluation(
+        {base: [path(base, name) for name in names] for base, names in paths.items()},
+        pair_labels=[list(pair) for pair in labels],
+    )
 
 
 def test_numbers_are_those_of_the_evaluation_and_gaps_are_null():
-    one = profile("Gaussian", "linear", first=float("nan"))
-    data = explorer_data(result(one))
+    whole = result({"Gaussian": ["linear"]})
+    (one,) = whole.profiles
+    gaps = replace(
+        one.shown_pairs,
+        typicality=((math.nan, 0.5, 1e-9), (1.0, 0.5, 0.0)),
+        statistic=((7.0, 6.5, 3.0), (8.0, 8.5, math.inf)),
+    )
+    data = explorer_data(replace(whole, profiles=(replace(one, shown_pairs=gaps),)))
     (method,) = data["methods"]
     assert method["typicality"] == [[None, 0.5, 1e-9], [1.0, 0.5, 0.0]]
-    assert method["realism"] == one["shown_pairs"]["realism"]
+    assert method["realism"] == [[0.125, 0.75, 1.0], [0.5, 0.25, 0.0]]
     assert method["statistic"] == [[7.0, 6.5, 3.0], [8.0, 8.5, None]]
     assert method["band"] == [6.0, 8.0, 9.0]
     assert data["times"] == [0.0, 0.5, 1.0]
@@ -44,24 +51,22 @@ def test_numbers_are_those_of_the_evaluation_and_gaps_are_null():
 
 
 def test_few_paths_are_all_shown_at_first_of_many_the_first_and_last_of_each_base():
-    few = explorer_data(result(*(profile("Gaussian", name) for name in "abcd")))
+    few = explorer_data(result({"Gaussian": "abcd"}))
     assert [method["shown"] for method in few["methods"]] == [True] * 4
-    many = explorer_data(
-        result(*(profile(base, name) for base, names in (("A", "abc"), ("B", "ab"), ("C", "a")) for name in names))
-    )
+    many = explorer_data(result({"A": "abc", "B": "ab", "C": "a"}))
     assert [method["shown"] for method in many["methods"]] == [True, False, True, True, True, True]
     assert [method["base_number"] for method in many["methods"]] == [0, 0, 0, 1, 1, 2]
 
 
 def test_titles_of_pairs():
-    assert pair_titles(result(labels=[(4, 5), ("a", "b")])) == [
+    assert pair_titles(result({"Gaussian": "a"}, labels=[(4, 5), ("a", "b")])) == [
         "Pair 1: class 4 to class 5",
         "Pair 2: class a to class b",
     ]
 
 
 def test_names_are_escaped_in_the_markup_and_in_the_data():
-    data = explorer_data(result(profile(NAME, NAME), labels=[(NAME, 1), (2, 3)]))
+    data = explorer_data(result({NAME: [NAME]}, labels=[(NAME, 1), (2, 3)]))
     environment = Environment(
         loader=PackageLoader("manifoldflow", "report"), autoescape=True, undefined=StrictUndefined
     )

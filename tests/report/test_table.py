@@ -1,56 +1,118 @@
-"""The printed table fits a terminal of 80 columns without cutting anything off."""
+"""The table: fits 80 columns, names are shown as they are, and only what differs is ranked."""
 
 import io
 
+import pytest
 from rich.console import Console
 
+from manifoldflow.evaluation import Evaluation
 from manifoldflow.report import print_table
 from manifoldflow.report.findings import findings
+from manifoldflow.report.table import rows_to_csv, rows_to_markdown, table_notes
+
+from ..evaluations import edited, evaluation, model, profile, row
+
+VMF, DIRICHLET = "von Mises-Fisher", "Dirichlet"
+SLERP, FISHER_RAO = "slerp (geodesic)", "Fisher-Rao geodesic"
 
 
-def row(base, path, time="all", **values):
-    default = {
-        "count": 300,
-        "bpd": 1.5,
-        "frechet": 10.25,
-        "kernel": 0.11,
-        "kernel_sd": 0.05,
-        "z_score": -13.5,
-        "typicality": 0.1,
-    }
-    return {"base": base, "path": path, "time": time, **default, **values}
-
-
-RESULT = {
-    "data": {"name": "digits"},
-    "extractor": {"name": "classifier trained on digits", "features": 32, "accuracy": 0.99},
-    "models": [
-        {"base": "von Mises-Fisher", "result": {"test_bpd": 2.2, "test_bpd_standard_error": 0.01}},
-        {"base": "Dirichlet", "result": {"test_bpd": 2.4, "test_bpd_standard_error": 0.01}},
-    ],
-    "rows": [
-        row("real images", "starts v. training", "", bpd=None, z_score=None),
-        row("von Mises-Fisher", "samples", "", bpd=None, z_score=None),
-        row("von Mises-Fisher", "slerp (geodesic)", frechet=7.0),
-        row("von Mises-Fisher", "slerp (geodesic)", "0.5", z_score=1.0),
-        row("Dirichlet", "Fisher-Rao geodesic"),
-        row("Dirichlet", "Fisher-Rao geodesic", "0.5"),
-    ],
-}
+def compared(worst_steps=200, shift=3.0):
+    """Two models; the second one's path is `shift` further away in every resampling."""
+    draws = [7.0 + 0.1 * (i % 3) for i in range(30)]
+    return evaluation(
+        {
+            VMF: [profile(VMF, SLERP, frechet_draws=draws)],
+            DIRICHLET: [
+                profile(DIRICHLET, FISHER_RAO, frechet_draws=[x + shift + 0.1 * (i % 2) for i, x in enumerate(draws)])
+            ],
+        },
+        models=[model(VMF, 2.2), model(DIRICHLET, 2.4, steps=worst_steps)],
+        rows=[
+            row(VMF, SLERP, frechet=7.0),
+            row(VMF, SLERP, "0.5", z_score=1.0),
+            row(DIRICHLET, FISHER_RAO),
+        ],
+    )
 
 
 def test_table_fits_80_columns():
     text = io.StringIO()
-    print_table(RESULT, Console(file=text, width=80))
+    print_table(compared(), Console(file=text, width=80))
     assert "…" not in text.getvalue()
-    for word in ("von Mises-Fisher", "Fisher-Rao geodesic", "10.250", "-13.5", "110.0", "not comparable"):
+    for word in (
+        "von Mises-Fisher",
+        "Fisher-Rao geodesic",
+        "10.25±0.20",
+        "after 200 training steps",
+        "-13.5",
+        "110.0",
+        "not comparable",
+    ):
         assert word in text.getvalue()
 
 
 def test_findings_say_which_is_lowest_whichever_it_is():
-    first, far, near, distance = findings(RESULT)
-    assert "lowest with the base von Mises-Fisher (2.200)" in first
+    far, near, distance, likelihood = findings(compared())
+    assert "lowest with the base von Mises-Fisher 2.200 ± 0.010" in likelihood
+    assert "after 200 training steps" in likelihood
     assert "Dirichlet with Fisher-Rao geodesic (-13.5)" in far
     assert "von Mises-Fisher with slerp (geodesic) (+1.0)" in near
-    assert "von Mises-Fisher with slerp (geodesic) comes closest" in distance
-    assert "Dirichlet with Fisher-Rao geodesic stays furthest" in distance
+    assert "von Mises-Fisher with slerp (geodesic) (7.000 ± 0.200) has the smallest" in distance
+    assert "further away by more than the pairs' spread explains: Dirichlet with Fisher-Rao geodesic" in distance
+
+
+def test_distances_that_the_pairs_do_not_tell_apart_are_not_ranked():
+    distance = findings(compared(shift=0.0))[2]
+    assert "not told apart from it by these pairs: Dirichlet with Fisher-Rao geodesic" in distance
+    assert "further away" not in distance
+
+
+def test_models_trained_differently_are_not_ranked():
+    result = compared(worst_steps=100)
+    text = " ".join(findings(result))
+    assert "trained differently (steps run), so they are not ranked" in text
+    assert "lowest" not in text
+    assert "further away" not in text
+    assert "not ranked" in table_notes(result)
+    assert "not ranked" not in table_notes(compared())
+    printed = io.StringIO()
+    print_table(result, Console(file=printed, width=80))
+    assert "not ranked" in " ".join(printed.getvalue().split())
+
+
+def test_markup_and_formulas_in_names_are_shown_as_they_are():
+    name = "[/x] <b>=1+1|"
+    result = edited(compared(), data={"name": name, "shape": [1, 8, 8], "levels": 17})
+    printed = io.StringIO()
+    print_table(result, Console(file=printed, width=80))
+    assert name in " ".join(printed.getvalue().split())
+    markdown = rows_to_markdown([{"name": name, "value": 0.5}])
+    assert "[/x] &lt;b&gt;=1+1\\|" in markdown
+    assert "<b>" not in table_notes(edited(compared(), extractor={"name": name, "features": 2, "accuracy": None}))
+    assert rows_to_csv([{"name": "=1+1", "value": -0.5}, {"name": "digits", "value": 1}]).splitlines() == [
+        "name,value",
+        "'=1+1,-0.5",
+        "digits,1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ({"rows": []}, "expected the row of the real images first"),
+        ({"rows": [row("Dirichlet", "x")]}, "expected the row of the real images first"),
+        ({"models": []}, "models, profiles: expected at least one"),
+        ({"profiles": [profile("another", "x")]}, "'another' is the base of no model"),
+        ({"profiles": [profile(DIRICHLET, "x")]}, "expected a row of 'Dirichlet', 'x' at time 'all', found none"),
+        ({"reference_images": "many"}, "reference_images: expected an integer, got 'many'"),
+        ({"reference_images": True}, "reference_images: expected an integer, got True"),
+        ({"nearest_training_of_real": float("nan")}, "expected a finite number, got nan"),
+        ({"pair_labels": [[1]]}, r"pair_labels\[0\]: expected tuple"),
+        ({"data": {"name": "x", "levels": 2}}, "data.shape: missing"),
+    ],
+)
+def test_an_evaluation_that_is_not_one_is_refused(edit, message):
+    content = compared().to_json()
+    assert Evaluation.from_json(content) == compared()
+    with pytest.raises(ValueError, match=message):
+        Evaluation.from_json({**content, **edit})

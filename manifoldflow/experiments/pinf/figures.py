@@ -23,7 +23,9 @@ _PANELS: dict[str, tuple[str, str, str, str]] = {
 
 
 def write_experiment_figures(tables: dict[str, Any], folder: Path) -> None:
-    """Write one figure a quantity, a panel a prior, a curve a path: mean over seeds, band of one standard deviation.
+    """Write one figure per quantity, one panel per prior, one curve per path.
+
+    Curves are means over seeds, with a band of one standard deviation.
 
     Args:
         tables: What `experiment_tables` returns.

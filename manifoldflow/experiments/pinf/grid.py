@@ -127,7 +127,7 @@ def run_experiment(
     tables = {
         **experiment_tables(results, list(settings.priors), name=test.name),
         "settings": {**fixed, "priors": list(settings.priors), "seeds": settings.seeds},
-        "training_seconds": sum(m["result"]["seconds"] for result in results for m in result["models"]),
+        "training_seconds": sum(model.result.seconds for result in results for model in result.models),
         "this_run_seconds": round(time.perf_counter() - began, 1),
         "versions": versions(),
     }
@@ -153,7 +153,7 @@ def _train_one(
     if folder.is_dir():
         run = load_run(folder)
         expected = FlowDescription(run.description.shape, **glow)
-        recorded = TrainSettings(**run.record["settings"]["training"])
+        recorded = TrainSettings(**run.record.settings["training"])
         if (run.data, run.description, recorded) != (settings.data, expected, training):
             raise DataError(f"{folder}: a model with other settings; remove it, or give another --out")
     elif (unfinished(folder) / CHECKPOINTS / "last.ckpt").is_file():

@@ -5,8 +5,8 @@ from math import hypot, sqrt
 from statistics import mean, stdev
 from typing import Any
 
-from ...evaluation import Published, published_for
-from ...report.table import markdown_table
+from ...evaluation import Evaluation, PathProfile, Published, Row, published_for
+from ...report.table import markdown_table, steps_text
 
 __all__ = ["experiment_findings", "experiment_tables", "tables_to_markdown"]
 
@@ -14,12 +14,12 @@ _SERIES = ("z_score", "ks", "pixel_speed", "nearer_end", "nearest_training", "ne
 
 
 def _spread(values: Iterable[float]) -> dict[str, float | None]:
-    """Mean and standard deviation over seeds; of one seed there is no deviation."""
+    """Mean and standard deviation over seeds; None for a single seed."""
     values = list(values)
     return {"mean": mean(values), "sd": stdev(values) if len(values) > 1 else None}
 
 
-def experiment_tables(results: list[dict[str, Any]], priors: list[str], *, name: str) -> dict[str, Any]:
+def experiment_tables(results: list[Evaluation], priors: list[str], *, name: str) -> dict[str, Any]:
     """Tables of evaluations that differ only in their training seeds.
 
     Args:
@@ -29,71 +29,67 @@ def experiment_tables(results: list[dict[str, Any]], priors: list[str], *, name:
 
     Returns:
         "models" (a row for each prior), "paths" (a row for each path), "series" (figures over time for each path),
-        and what they were measured with.
+        what they were measured with, at how many training steps, and in what the trainings differ, if they do.
     """
     published = published_for(name)
     models, paths, series = [], [], []
     for number, prior in enumerate(priors):
-        titles = [result["models"][number]["base"] for result in results]
-        title = titles[0]
-        trained = [result["models"][number]["result"] for result in results]
-        samples = [_row(result, base, "samples", "") for result, base in zip(results, titles)]
-        models.append(
-            {
-                "prior": prior,
-                "base": title,
-                "seeds": len(results),
-                **_columns("test_bpd", (m["test_bpd"] for m in trained)),
-                **_columns("sample_frechet", (row["frechet"] for row in samples)),
-                **_published_columns(published.get((prior, "samples"))),
-            }
-        )
-        for profile in (p for p in results[0]["profiles"] if p["base"] == title):
-            path = profile["path"]
-            every = [_row(result, base, path, "all") for result, base in zip(results, titles)]
-            middle = [_row(result, base, path, "0.5") for result, base in zip(results, titles)]
-            paths.append(
-                {
-                    "prior": prior,
-                    "path": path,
-                    "seeds": len(results),
-                    **_columns("bpd", (row["bpd"] for row in every)),
-                    **_columns("frechet", (row["frechet"] for row in every)),
-                    **_columns("kernel", (row["kernel"] for row in every)),
-                    **_columns("frechet_middle", (row["frechet"] for row in middle)),
-                    **_columns("z_score_middle", (row["z_score"] for row in middle)),
-                    **_columns("typicality_middle", (row["typicality"] for row in middle)),
-                    **_columns("ks_middle", (row["ks"] for row in middle)),
-                    **_columns("pixel_length", (row["pixel_length"] for row in every)),
-                    **_columns("feature_length", (row["feature_length"] for row in every)),
-                    **_published_columns(published.get((prior, profile["method"]))),
-                }
-            )
-            same = [
-                next(p for p in result["profiles"] if (p["base"], p["path"]) == (base, path))
-                for result, base in zip(results, titles)
-            ]
-            values = {key: [_spread(at) for at in zip(*(p[key] for p in same))] for key in _SERIES}
-            series.append({"prior": prior, "base": title, "path": path, "times": profile["times"], **values})
+        models.append(_model_row(results, number, prior, published))
+        base = results[0].models[number].base
+        for index, profile in enumerate(results[0].profiles):
+            if profile.base == base:
+                paths.append(_path_row(results, number, profile, prior, published))
+                same = [result.profiles[index] for result in results]
+                values = {key: [_spread(at) for at in zip(*(getattr(p, key) for p in same))] for key in _SERIES}
+                times = list(profile.times)
+                series.append({"prior": prior, "base": base, "path": profile.path, "times": times, **values})
     first = results[0]
-    floor = next(row for row in first["rows"] if row["base"] == "real images")
     return {
-        "data": first["data"],
-        "extractor": first["extractor"],
-        "reference_images": first["reference_images"],
-        "pairs": floor["count"],
-        "floor": {"frechet": floor["frechet"], "nearest_training": first["nearest_training_of_real"]},
+        "data": first.data.to_json(),
+        "extractor": first.extractor.to_json(),
+        "reference_images": first.reference_images,
+        "pairs": first.floor.count,
+        "floor": {"frechet": first.floor.frechet, "nearest_training": first.nearest_training_of_real},
+        "compared": steps_text(first),
+        "training_differences": sorted({name for result in results for name in result.training_differences()}),
         "models": models,
         "paths": paths,
         "series": series,
     }
 
 
-def _row(result: dict[str, Any], base: str, path: str, time: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(
-        row for row in result["rows"] if (row["base"], row["path"], row["time"]) == (base, path, time)
-    )
-    return found
+_Published = dict[tuple[str, str], Published]
+
+
+def _model_row(results: list[Evaluation], number: int, prior: str, published: _Published) -> dict[str, Any]:
+    models = [result.models[number] for result in results]
+    samples = [result.row(model.base, "samples", "") for result, model in zip(results, models)]
+    return {
+        "prior": prior,
+        "base": models[0].base,
+        "seeds": len(results),
+        **_columns("test_bpd", (model.result.test_bpd for model in models)),
+        **_columns("sample_frechet", (row.frechet for row in samples)),
+        **_published_columns(published.get((prior, "samples"))),
+    }
+
+
+def _path_row(
+    results: list[Evaluation], number: int, profile: PathProfile, prior: str, published: _Published
+) -> dict[str, Any]:
+    bases = [result.models[number].base for result in results]
+    every = [result.row(base, profile.path, "all") for result, base in zip(results, bases)]
+    middle = [result.row(base, profile.path, "0.5") for result, base in zip(results, bases)]
+    of_all = ("bpd", "frechet", "kernel", "pixel_length", "feature_length")
+    columns = {key: value for name in of_all for key, value in _columns(name, _values(every, name)).items()}
+    for name in ("frechet", "z_score", "typicality", "ks"):
+        columns |= _columns(f"{name}_middle", _values(middle, name))
+    published_columns = _published_columns(published.get((prior, profile.method)))
+    return {"prior": prior, "path": profile.path, "seeds": len(results), **columns, **published_columns}
+
+
+def _values(rows: list[Row], name: str) -> list[float]:
+    return [getattr(row, name) for row in rows]
 
 
 def _columns(name: str, values: Iterable[float]) -> dict[str, float | None]:
@@ -122,11 +118,48 @@ def spread_text(row: dict[str, Any], name: str, digits: int) -> str | None:
 def tables_to_markdown(tables: dict[str, Any]) -> str:
     """Both tables and the figures over time, with what they were measured with."""
     published = any(row["published_bpd"] is not None for row in tables["models"])
+    text = _heading(tables, published) + "\n" + "\n".join(f"- {one}" for one in experiment_findings(tables)) + "\n"
+    beside = [("published BPD", "published_bpd", 2), ("published Fréchet", "published_frechet", 2)] if published else []
+    text += "\n## Priors\n\n" + _spread_table(tables["models"], ["prior"], [*_MODEL_COLUMNS, *beside])
+    paths = [
+        {**row, **{key: None if row[key] is None else 1000 * row[key] for key in ("kernel", "kernel_sd")}}
+        for row in tables["paths"]
+    ]
+    text += "\n## Paths\n\n" + _spread_table(paths, ["prior", "path"], [*_PATH_COLUMNS, *beside])
+    return text + _series_markdown(tables)
+
+
+_MODEL_COLUMNS = [("test BPD", "test_bpd", 3), ("Fréchet of samples", "sample_frechet", 3)]
+_PATH_COLUMNS = [
+    ("BPD", "bpd", 3),
+    ("Fréchet", "frechet", 3),
+    ("Fréchet, t = 1/2", "frechet_middle", 3),
+    ("kernel × 1000", "kernel", 1),
+    ("z, t = 1/2", "z_score_middle", 2),
+    ("KS, t = 1/2", "ks_middle", 2),
+    ("length (pixels)", "pixel_length", 2),
+    ("length (features)", "feature_length", 2),
+]
+
+
+def _spread_table(rows: list[dict[str, Any]], names: list[str], columns: list[tuple[str, str, int]]) -> str:
+    """Mean and standard deviation of the columns (header, key, digits), after what is named by `names`."""
+    header = [*names, *(title for title, _, _ in columns)]
+    return markdown_table(
+        header,
+        [
+            [*(row[name] for name in names), *(spread_text(row, key, digits) for _, key, digits in columns)]
+            for row in rows
+        ],
+    )
+
+
+def _heading(tables: dict[str, Any], published: bool) -> str:
     extractor = tables["extractor"]
     seeds = tables["models"][0]["seeds"]
     accuracy = "" if extractor["accuracy"] is None else f", accuracy {extractor['accuracy']:.1%}"
     text = (
-        f"# Interpolation in normalizing flows on {tables['data']['name']}\n\n"
+        f"# Interpolation in normalizing flows on {tables['data']['name']}, {tables['compared']}\n\n"
         f"{'One seed' if seeds == 1 else f'{seeds} seeds: mean ± standard deviation over them'}; "
         f"{tables['pairs']} pairs of test images. Distances are measured in {extractor['features']} features of the "
         f"{extractor['name']}{accuracy}, to {tables['reference_images']} training images; real images have "
@@ -135,45 +168,7 @@ def tables_to_markdown(tables: dict[str, Any]) -> str:
     )
     if published and "Inception" not in extractor["name"]:
         text += "The published distances are in Inception's features, and not comparable with ours.\n"
-    text += "\n" + "\n".join(f"- {sentence}" for sentence in experiment_findings(tables)) + "\n"
-    header, rows = ["prior", "test BPD", "Fréchet of samples"], []
-    for row in tables["models"]:
-        rows.append([row["prior"], spread_text(row, "test_bpd", 3), spread_text(row, "sample_frechet", 3)])
-        if published:
-            rows[-1] += [spread_text(row, "published_bpd", 2), spread_text(row, "published_frechet", 2)]
-    more = ["published BPD", "published Fréchet"] if published else []
-    text += "\n## Priors\n\n" + markdown_table([*header, *more], rows)
-    header = [
-        "prior",
-        "path",
-        "BPD",
-        "Fréchet",
-        "Fréchet, t = 1/2",
-        "kernel × 1000",
-        "z, t = 1/2",
-        "KS, t = 1/2",
-        "length (pixels)",
-        "length (features)",
-    ]
-    columns = (
-        ("bpd", 3),
-        ("frechet", 3),
-        ("frechet_middle", 3),
-        ("kernel", 1),
-        ("z_score_middle", 2),
-        ("ks_middle", 2),
-        ("pixel_length", 2),
-        ("feature_length", 2),
-    )
-    rows = []
-    for row in tables["paths"]:
-        scaled = {**row, "kernel": 1000 * row["kernel"]}
-        scaled["kernel_sd"] = None if row["kernel_sd"] is None else 1000 * row["kernel_sd"]
-        rows.append([row["prior"], row["path"], *(spread_text(scaled, *column) for column in columns)])
-        if published:
-            rows[-1] += [spread_text(row, "published_bpd", 2), spread_text(row, "published_frechet", 2)]
-    text += "\n## Paths\n\n" + markdown_table([*header, *more], rows)
-    return text + _series_markdown(tables)
+    return text
 
 
 def _series_markdown(tables: dict[str, Any]) -> str:
@@ -197,7 +192,11 @@ _EARLY = (0.1, 0.2, 0.3)
 
 def experiment_findings(tables: dict[str, Any]) -> list[str]:
     """Statements on likelihood, distances, typicality and the bias of norm correction, each with its figures."""
-    statements = [_likelihood(tables["models"]), _distance(tables)]
+    differing = tables["training_differences"]
+    if differing:
+        statements = [f"The models were trained differently ({', '.join(differing)}), so the priors are not ranked."]
+    else:
+        statements = [_likelihood(tables["models"]), _distance(tables)]
     gaussian = {row["path"]: row for row in tables["paths"] if row["prior"] == "gaussian"}
     if {"norm-corrected", "slerp"} <= set(gaussian):
         statements.append(_control(gaussian["norm-corrected"], gaussian["slerp"]))
