@@ -15,7 +15,10 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet -c constraints.txt -e ".[train]"
+	@echo "Installing torch, geomstats, Pyro, Lightning, matplotlib and what they need into $(VENV): once, some minutes,"
+	@echo "1.5 GB on disk with torch's CPU build; its default build on Linux adds some GB of NVIDIA's libraries."
+	$(PIP) install --progress-bar off -c constraints.txt -e ".[train]"
+	@echo "Installed."
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python

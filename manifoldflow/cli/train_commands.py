@@ -119,7 +119,7 @@ def demo(
     out: Out = Path("runs/demo"),
     seed: Seed = 0,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs a flow, at most; default: what suits the data.")
+        int | None, typer.Option(min=1, help="Epochs of each flow; default: what suits the data.")
     ] = None,
 ) -> None:
     """Train three flows with different bases, interpolate nine ways, evaluate, write report.html."""
@@ -129,7 +129,7 @@ def demo(
 
     size = DemoSize.of(data)
     if epochs is not None:
-        size = replace(size, training=replace(size.training, epochs=epochs))
+        size = replace(size, training=replace(size.training, epochs=epochs, patience=epochs))
     result = run_demo(out, data=data, size=size, seed=seed, progress=output.talks, say=output.say)
     output.table(result)
     output.say(f"Report: {out / 'report.html'}")

@@ -85,28 +85,16 @@ def evaluate_step(
     Raises:
         DataError: The interpolations are not comparable, too few, or damaged.
     """
-    if not folders:
-        raise DataError("interpolations: expected at least one folder, got none")
     place = chosen_device(device)
-    read = [read_interpolations(Path(folder)) for folder in folders]
-    _check_comparable(read)
+    read = _read_comparable(folders)
     run, record, _ = read[0]
     train, _, test = run.load_data()
-    real = pair_source(run, record.settings.data, test)
-    starts = torch.tensor(record.pair_index)[:, 0]
-    if int(starts.max()) >= len(real):
-        raise DataError(f"interpolations: {run.folder}: its pairs are of other data; interpolate again")
-    if len(starts) < _LEAST_PAIRS:
-        raise DataError(
-            f"interpolations: distances need at least {_LEAST_PAIRS} pairs, got {len(starts)}; interpolate again with "
-            "more --pairs (and --reuse if there are too few images)"
-        )
+    starting = _starts(run, record, test)
     settings = EvaluationSettings(tuple(relative_to(Path(folder), out) for folder in folders), seed)
     marker = {"settings": settings.to_json(), "versions": versions()}
     with new_folder(out, "evaluate", marker) as folder:
         extractor = extractor or classifier_extractor(train, test, seed=seed, folder=folder)
         space = FeatureSpace(extractor, train, seed=seed, device=place)
-        starting = real.images[starts]
         comparison = _Comparison(space, train, [floor_row(space, starting)])
         with progress_bar("evaluating", sum(len(stored) for _, _, stored in read), shown=progress) as advance:
             for (run, _, stored), (base, name) in zip(read, _names([run for run, _, _ in read])):
@@ -129,6 +117,24 @@ def evaluate_step(
         write_text(folder / "table.md", table_notes(result) + rows_to_markdown(result["rows"]))
         np.savez(folder / "images.npz", **comparison.images)  # type: ignore[arg-type]  # numpy's stubs say bool
     return result
+
+
+def _starts(run: TrainedRun, record: InterpolationRecord, test: ImageSet) -> Tensor:
+    """The real images where the paths start.
+
+    Raises:
+        DataError: The pairs are of other data, or too few.
+    """
+    real = pair_source(run, record.settings.data, test)
+    starts = torch.tensor(record.pair_index)[:, 0]
+    if int(starts.max()) >= len(real):
+        raise DataError(f"interpolations: {run.folder}: its pairs are of other data; interpolate again")
+    if len(starts) < _LEAST_PAIRS:
+        raise DataError(
+            f"interpolations: distances need at least {_LEAST_PAIRS} pairs, got {len(starts)}; interpolate again with "
+            "more --pairs (and --reuse if there are too few images)"
+        )
+    return real.images[starts]
 
 
 @dataclass
@@ -221,7 +227,11 @@ def _names(runs: list[TrainedRun]) -> list[tuple[str, str]]:
     return names
 
 
-def _check_comparable(read: list[_Read]) -> None:
+def _read_comparable(folders: list[Path]) -> list[_Read]:
+    """The interpolations in these folders, if they are of the same pairs and times of the same data."""
+    if not folders:
+        raise DataError("interpolations: expected at least one folder, got none")
+    read = [read_interpolations(Path(folder)) for folder in folders]
     first_run, first, _ = read[0]
     names = [name for _, name in _names([run for run, _, _ in read])]
     if len(set(names)) < len(names):
@@ -244,6 +254,7 @@ def _check_comparable(read: list[_Read]) -> None:
                 f"interpolations: {run.folder} and {first_run.folder} differ in data, pairs or times; "
                 "interpolate all of them with the same --data, --pairs, --steps and --seed"
             )
+    return read
 
 
 def read_evaluation(folder: Path) -> Evaluation:

@@ -133,19 +133,16 @@ def interpolate_step(
         reuse: Let an image take part in several pairs, where there are too few images.
         device: Where images are encoded and decoded; "auto" is a GPU if there is one.
         progress: Show bars with the time left.
-        pictures: `animate`: also write <method>.gif. `samples`: also draw so many paths between the first pair by each
-            random method, <method>-sheet.png. `grid_side`: also write grid.png, so many images a side between the ends
-            of the first two pairs.
+        pictures: `animate`, for <method>.gif; `samples`, so many paths between the first pair by each random method, in
+            <method>-sheet.png; `grid_side`, so many images per side between the first two pairs, in grid.png.
 
     Raises:
         ValueError, DataError: Not a model; a method that does not suit its base; too few images; `samples` without a
             random method.
     """
-    if pairs < 1 or steps < 2:
-        raise DataError(f"pairs, steps: expected at least 1 pair and 2 steps, got {pairs} and {steps}")
     place, run = chosen_device(device), load_run(model)
     names = _methods(run, methods)
-    _check_pictures(pictures, names, pairs)
+    _check_counts(pairs, steps, names, pictures)
     if data is not None:
         data = DataChoice(data).resolved().source
     images = pair_source(run, data)
@@ -180,7 +177,9 @@ def _as_pairs(rows: Tensor) -> tuple[tuple[int, int], ...]:
     return tuple((a, b) for a, b in rows.tolist())
 
 
-def _check_pictures(pictures: Pictures, names: list[str], pairs: int) -> None:
+def _check_counts(pairs: int, steps: int, names: list[str], pictures: Pictures) -> None:
+    if pairs < 1 or steps < 2:
+        raise DataError(f"pairs, steps: expected at least 1 pair and 2 steps, got {pairs} and {steps}")
     if pictures.get("samples") and not any(METHODS[name].random for name in names):
         raise DataError(f"samples: none of {', '.join(names)} draws random paths; add a bridge or leave it out")
     side = pictures.get("grid_side", 0)

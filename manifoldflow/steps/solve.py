@@ -26,6 +26,7 @@ STORED = ("points", "images", "values")
 """What a job can keep of each path."""
 
 _CLASSIFIER = "classifier.safetensors"
+_ROWS_AT_ONCE = 250
 
 
 def solve_step(
@@ -71,38 +72,18 @@ def solve_step(
         DataError: The model, the file, a setting or `out` is not as expected; or the same job was begun with others.
         ChildProcessError, InterruptedError, KeyboardInterrupt: The job was stopped; what is finished is kept.
     """
-    if chunk < 1:
-        raise DataError(f"chunk: expected at least 1 row, got {chunk}")
-    if not store or not set(store) <= set(STORED):
-        raise DataError(f"store: expected some of {', '.join(STORED)}, got {', '.join(store) or 'none'}")
-    if extractor is not None and "values" not in store:
-        raise DataError("features: they are stored with the values; add values to what is stored")
+    _check_stored(chunk, store, extractor)
     saved, points = load_flow(model), EndPoints(ends)
     saved.flow.requires_grad_(False)
-    classifier: Classifier | None = None
-    if extractor == "classifier":
-        with torch.random.fork_rng(devices=[]):
-            classifier = Classifier(saved.description.shape[0], 2)  # `load` reads its weights; the head is unused
-        extractor = Extractor("classifier of the training images", classifier.eval(), classifier.num_features)
-    elif isinstance(extractor, str):
-        raise DataError(f"features: expected 'classifier' or an Extractor, got {extractor!r}")
-    values = PathValues(saved.flow, levels=saved.levels, extractor=extractor, seed=seed) if "values" in store else None
+    features = _Features(Path(model), extractor, saved.description.shape[0], seed)
+    values = None
+    if "values" in store:
+        values = PathValues(saved.flow, levels=saved.levels, extractor=features.extractor, seed=seed)
     paths = JobPaths(saved.flow, method=method, steps=steps, seed=seed, options=options)
     solver = RowSolver(
         saved.flow, paths, shape=saved.description.shape, levels=saved.levels, store=store, values=values
     )
     solver.check(points)
-
-    def prepare(folder: Path) -> None:
-        if classifier is not None and not (folder / _CLASSIFIER).is_file():
-            train, _, test = load_run(model).load_data()
-            network, _ = train_classifier(train, test, seed=seed, folder=folder)
-            save_weights(folder / _CLASSIFIER, network.body)
-
-    def load(folder: Path) -> None:
-        if classifier is not None:
-            load_weights(folder / _CLASSIFIER, classifier.body, "the feature classifier")
-
     job = Job(
         command="solve",
         settings={
@@ -114,7 +95,7 @@ def solve_step(
             "seed": seed,
             "chunk": chunk,
             "store": sorted(store),
-            "features": extractor.name if extractor else None,
+            "features": features.extractor.name if features.extractor else None,
         },
         record={
             "paths": {"model": relative_to(model, out), "ends": relative_to(ends, out)},
@@ -124,12 +105,55 @@ def solve_step(
         ends=points,
         chunk=chunk,
         solver=solver,
-        network=extractor.function if extractor and isinstance(extractor.function, nn.Module) else None,
-        prepare=prepare,
-        load=load,
+        network=features.network,
+        prepare=features.prepare,
+        load=features.load,
         summarise=lambda folder: _means(folder, steps) if values else {},
     )
     return run_job(job, out, placement, progress=progress)
+
+
+def _check_stored(chunk: int, store: tuple[str, ...], extractor: Extractor | str | None) -> None:
+    if chunk < 1:
+        raise DataError(f"chunk: expected at least 1 row, got {chunk}")
+    if not store or not set(store) <= set(STORED):
+        raise DataError(f"store: expected some of {', '.join(STORED)}, got {', '.join(store) or 'none'}")
+    if extractor is not None and "values" not in store:
+        raise DataError("features: they are stored with the values; add values to what is stored")
+    if isinstance(extractor, str) and extractor != "classifier":
+        raise DataError(f"features: expected 'classifier' or an Extractor, got {extractor!r}")
+
+
+class _Features:
+    """The network of a job's features; a classifier is trained once, by the first process, and kept in the folder."""
+
+    def __init__(self, model: Path, extractor: Extractor | str | None, channels: int, seed: int) -> None:
+        self.model, self.seed = model, seed
+        self.classifier: Classifier | None = None
+        self.extractor = extractor if isinstance(extractor, Extractor) else None
+        if isinstance(extractor, str):
+            with torch.random.fork_rng(devices=[]):
+                self.classifier = Classifier(channels, 2).eval()  # `load` reads its weights; the head is unused
+            name, width = "classifier of the training images", self.classifier.num_features
+            self.extractor = Extractor(name, self.classifier, width)
+
+    @property
+    def network(self) -> nn.Module | None:
+        """The module, if the extractor is one."""
+        function = self.extractor.function if self.extractor else None
+        return function if isinstance(function, nn.Module) else None
+
+    def prepare(self, folder: Path) -> None:
+        """Train the classifier, if that was not done yet."""
+        if self.classifier is not None and not (folder / _CLASSIFIER).is_file():
+            train, _, test = load_run(self.model).load_data()
+            network, _ = train_classifier(train, test, seed=self.seed, folder=folder)
+            save_weights(folder / _CLASSIFIER, network.body)
+
+    def load(self, folder: Path) -> None:
+        """Read the classifier's weights."""
+        if self.classifier is not None:
+            load_weights(folder / _CLASSIFIER, self.classifier.body, "the feature classifier")
 
 
 def _fingerprint(model: Path) -> str:
@@ -149,9 +173,6 @@ def _means(folder: Path, steps: int) -> dict[str, Any]:
             array = np.load(folder / f"{name}.npy", mmap_mode="r")
             result[f"mean_{name}"] = array[good].mean(0, dtype=np.float64).tolist()
     return result
-
-
-_ROWS_AT_ONCE = 250
 
 
 @torch.no_grad()
