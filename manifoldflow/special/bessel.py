@@ -48,27 +48,27 @@ def log_sphere_area(n: int) -> float:
 
 def vmf_log_partition(kappa: Tensor, n: int) -> Tensor:
     """L(kappa), the log of the mean of exp(kappa mu.s) over the uniform distribution; derivative A."""
-    return _float64(_LogPartition, "log_partition", kappa, n)
+    return _float64(_LogPartition.apply, "log_partition", kappa, n)
 
 
 def vmf_log_peak(kappa: Tensor, n: int) -> Tensor:
     """kappa - L(kappa), the log density at the mode relative to the uniform distribution."""
-    return _float64(_LogPeak, "log_peak", kappa, n)
+    return _float64(_LogPeak.apply, "log_peak", kappa, n)
 
 
 def vmf_divergence(kappa: Tensor, n: int) -> Tensor:
     """kappa A - L, the Kullback-Leibler divergence to the uniform distribution; derivative kappa A'."""
-    return _float64(_Divergence, "divergence", kappa, n)
+    return _float64(_Divergence.apply, "divergence", kappa, n)
 
 
 def vmf_mean_length(kappa: Tensor, n: int) -> Tensor:
     """A(kappa) = I_{n/2}(kappa) / I_{n/2-1}(kappa), in [0, 1)."""
-    return _float64(_MeanLength, "mean_length", kappa, n)
+    return _float64(_MeanLength.apply, "mean_length", kappa, n)
 
 
 def vmf_mean_length_complement(kappa: Tensor, n: int) -> Tensor:
     """1 - A(kappa), which A itself cannot tell from 0 at high concentration."""
-    return _float64(_Complement, "complement", kappa, n)
+    return _float64(_Complement.apply, "complement", kappa, n)
 
 
 def vmf_mean_length_derivative(kappa: Tensor, n: int) -> Tensor:
@@ -93,7 +93,7 @@ def _float64(function: Any, name: str, kappa: Tensor, n: int) -> Tensor:
     """
     if function is None or forward_ad._current_level >= 0:
         return getattr(_values(n), name)(kappa.double(), n).to(kappa.dtype)
-    return function.apply(kappa.double(), n).to(kappa.dtype)
+    return function(kappa.double(), n).to(kappa.dtype)
 
 
 class _WithDerivative(torch.autograd.Function):
