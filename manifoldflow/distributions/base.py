@@ -16,6 +16,9 @@ from .constraints import expectation, finding
 __all__ = ["BaseDistribution", "CheckedDistribution", "Parameter"]
 
 
+_CHARTS = [(kind, make) for kind, make in default_chart.registry.items() if kind is not object]
+
+
 class Parameter:
     """A parameter that is kept as it was given, and takes its batch shape (and another's dtype) where it is read.
 
@@ -51,6 +54,8 @@ class CheckedDistribution(TorchDistribution):
 
     Values are looked at in eager execution only: under torch.compile, vmap and the like they are trusted.
     """
+
+    _validate_args: bool
 
     def __init__(self, batch_shape: Size, event_shape: Size, *, validate_args: bool | None = None) -> None:
         super().__init__(batch_shape, event_shape, validate_args=False)
@@ -144,8 +149,7 @@ class BaseDistribution(CheckedDistribution):
         """The chart of the manifold that flows use unless told otherwise."""
         space = self.manifold
         if torch.compiler.is_compiling():  # torch's compiler does not follow singledispatch
-            kinds = dict(default_chart.registry)
-            return next(kinds[kind] for kind in type(space).__mro__ if kind in kinds)(space)
+            return next(make for kind, make in _CHARTS if isinstance(space, kind))(space)
         return default_chart(space)
 
     def log_prob_in_chart(self, chart: Chart, z: Tensor) -> Tensor:

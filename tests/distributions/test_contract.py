@@ -209,4 +209,5 @@ def test_densities_under_vmap_and_in_traces(function, law):
 @pytest.mark.parametrize(("function", "law"), TRACED, ids=range(len(TRACED)))
 def test_densities_in_one_graph(function, law):
     s = law.sample((6,))
+    warnings.simplefilter("ignore", DeprecationWarning)  # torch's own: its compiler makes a Function to look at it
     torch.testing.assert_close(torch.compile(function, fullgraph=True, backend="eager")(s), function(s))
