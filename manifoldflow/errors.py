@@ -1,6 +1,6 @@
-"""Named errors and warnings. All errors are ValueErrors: callers who do not care about the kind catch one thing."""
+"""Named errors. All are ValueErrors, so that callers who do not care about the kind catch one thing."""
 
-__all__ = ["BackendError", "ConvergenceWarning", "CutLocusError", "DataError", "OffManifoldError"]
+__all__ = ["BackendError", "CutLocusError", "DataError", "IntegrationError", "OffManifoldError"]
 
 
 class OffManifoldError(ValueError):
@@ -19,5 +19,5 @@ class BackendError(ValueError):
     """geomstats already runs on another backend than pytorch."""
 
 
-class ConvergenceWarning(UserWarning):
-    """An iteration ended before it converged; its result is the best so far."""
+class IntegrationError(ValueError):
+    """A differential equation could not be integrated to the end."""

@@ -5,7 +5,6 @@ from .base import BaseDistribution
 from .dirichlet import Dirichlet
 from .gaussian import Gaussian
 from .in_chart import InChart
-from .kernel.kernel_density import KernelDensity
 from .laws import Law, LogDensityLaw, Statistic, law_of
 from .spherical.angle import VonMisesFisherAngle
 from .spherical.angular_central_gaussian import AngularCentralGaussian
@@ -25,7 +24,6 @@ __all__ = [
     "FisherBingham",
     "Gaussian",
     "InChart",
-    "KernelDensity",
     "Kent",
     "Law",
     "LogDensityLaw",

@@ -5,6 +5,7 @@ from .pairs import choose_pairs
 from .path_figures import Motion, Profile, base_statistic, path_motion, path_profile
 from .protocol import BIN_TIMES, covers_bins, evaluate_path, floor_row, interpolant_bpd, sample_row
 from .published import PUBLISHED, Published, published_for
+from .quadrature import has_quadrature, quadrature
 from .results import EvaluatedModel, Evaluation, PathProfile, Row, TrainingRecord, TrainingResult
 
 __all__ = [
@@ -27,10 +28,12 @@ __all__ = [
     "covers_bins",
     "evaluate_path",
     "floor_row",
+    "has_quadrature",
     "inception_extractor",
     "interpolant_bpd",
     "path_motion",
     "path_profile",
     "published_for",
+    "quadrature",
     "sample_row",
 ]

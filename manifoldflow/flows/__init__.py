@@ -1,23 +1,31 @@
-"""Normalizing flows: learned transforms, and their union with a chart and a base distribution."""
+"""Normalizing flows: learned transforms with a chart and a base distribution, and flows of data on manifolds."""
 
 from .bases import BASES, make_base
 from .build import FlowDescription, build_flow
 from .flow import FlowTransform, ManifoldFlow, call_and_ladj
 from .glow import PREPROCESSING, Centred, Glow, Logit, Preprocessed
+from .interface import Flow, FlowDistribution, default_base
+from .matching import FlowMatching, Solver, VectorField
 from .zuko import ZukoTransform
 
 __all__ = [
     "BASES",
     "PREPROCESSING",
     "Centred",
+    "Flow",
     "FlowDescription",
+    "FlowDistribution",
+    "FlowMatching",
     "FlowTransform",
     "Glow",
     "Logit",
     "ManifoldFlow",
     "Preprocessed",
+    "Solver",
+    "VectorField",
     "ZukoTransform",
     "build_flow",
     "call_and_ladj",
+    "default_base",
     "make_base",
 ]

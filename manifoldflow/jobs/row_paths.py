@@ -1,6 +1,5 @@
 """The paths of a job: each row's points depend on its own end points, the seed and its number alone."""
 
-import warnings
 from copy import deepcopy
 from functools import lru_cache
 from typing import Any
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..distributions import BaseDistribution, Dirichlet
-from ..errors import ConvergenceWarning, DataError
+from ..errors import DataError
 from ..flows import ManifoldFlow
 from ..interpolation import (
     METHODS,
@@ -100,18 +99,15 @@ class RealismCurves:
             KeyboardInterrupt: The solver was interrupted; what it has by then is no result.
         """
         nodes = began.to(next(self.flow.parameters()).device)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the status of every row is kept
-            path = optimise(
-                self.energy,
-                nodes[:, 0],
-                nodes[:, -1],
-                segments=self.segments,
-                coarse=self.coarse,
-                starts=nodes,
-                solver=self.solver,
-                progress=False,
-            )
+        path = optimise(
+            self.energy,
+            nodes[:, 0],
+            nodes[:, -1],
+            segments=self.segments,
+            coarse=self.coarse,
+            starts=nodes,
+            solver=self.solver,
+        )
         found = path.solution
         if bool((found.status == Status.INTERRUPTED).any()):
             raise KeyboardInterrupt

@@ -1,1 +1,0 @@
-"""Kernel densities on spheres, tori, simplices and products of them."""

@@ -1,0 +1,8 @@
+"""Flow matching on any space with exp and log: train by regression, draw and score by a differential equation."""
+
+from .couplings import COUPLINGS, optimal_transport
+from .fields import VectorField
+from .integrate import Solution, Solver
+from .matching import FlowMatching, geodesic_path
+
+__all__ = ["COUPLINGS", "FlowMatching", "Solution", "Solver", "VectorField", "geodesic_path", "optimal_transport"]

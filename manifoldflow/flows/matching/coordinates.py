@@ -1,0 +1,116 @@
+"""Coordinates in which a field is integrated: a space's own, or log-ratios on a simplex."""
+
+from collections.abc import Sequence
+from functools import singledispatch
+
+import torch
+from torch import Tensor
+
+from ..._geomstats import Manifold
+from ...charts import IsometricLogRatio
+from ...manifolds import Euclidean, Product, Simplex
+from .divergence import to_tangent
+
+__all__ = ["Coordinates", "coordinates_of"]
+
+
+class Coordinates:
+    """The space's own coordinates.
+
+    Attributes:
+        space: Where the points live.
+        inner: Where they are integrated.
+    """
+
+    def __init__(self, space: Manifold, inner: Manifold | None = None) -> None:
+        self.space = space
+        self.inner = space if inner is None else inner
+
+    def to(self, x: Tensor) -> Tensor:
+        """Inner coordinates of points `(*batch, *event)`."""
+        return x
+
+    def back(self, y: Tensor) -> Tensor:
+        """Points of inner coordinates."""
+        return y
+
+    def tangent(self, vector: Tensor, x: Tensor) -> Tensor:
+        """The tangent vector at x that a network's output stands for."""
+        return to_tangent(self.space, vector, x)
+
+    def inner_velocity(self, vector: Tensor, x: Tensor) -> Tensor:
+        """The same in inner coordinates."""
+        return self.tangent(vector, x)
+
+    def log_volume(self, y: Tensor) -> Tensor:
+        """Log-volume `(*batch,)` of `back`."""
+        return y.new_zeros(y.shape[: y.ndim - len(self.inner.shape)])
+
+
+class LogRatios(Coordinates):
+    """Isometric log-ratios z. A network's output a is the velocity of the log-coordinates.
+
+    s' = s (a - <s, a>) vanishes on the faces, as does every field whose flow keeps a density inside; z' is linear in a.
+    """
+
+    def __init__(self, space: Simplex) -> None:
+        super().__init__(space, Euclidean(space.dim))
+        self.chart = IsometricLogRatio(space.dim)
+
+    def to(self, x: Tensor) -> Tensor:
+        return self.chart.inv(x)
+
+    def back(self, y: Tensor) -> Tensor:
+        return self.chart(y)
+
+    def tangent(self, vector: Tensor, x: Tensor) -> Tensor:
+        return x * (vector - (x * vector).sum(-1, keepdim=True))
+
+    def inner_velocity(self, vector: Tensor, x: Tensor) -> Tensor:
+        return self.chart.from_log(vector)
+
+    def log_volume(self, y: Tensor) -> Tensor:
+        return self.chart.log_volume(y)
+
+
+class Joined(Coordinates):
+    """Those of a product's factors."""
+
+    def __init__(self, space: Product, parts: Sequence[Coordinates]) -> None:
+        super().__init__(space, Product([part.inner for part in parts], space.weights))
+        self.parts = parts
+
+    def to(self, x: Tensor) -> Tensor:
+        return self.inner.join([p.to(a) for p, a in zip(self.parts, self.space.split(x))])
+
+    def back(self, y: Tensor) -> Tensor:
+        return self.space.join([p.back(a) for p, a in zip(self.parts, self.inner.split(y))])
+
+    def tangent(self, vector: Tensor, x: Tensor) -> Tensor:
+        return self.space.join([p.tangent(a, b) for p, a, b in self._blocks(vector, x)])
+
+    def inner_velocity(self, vector: Tensor, x: Tensor) -> Tensor:
+        return self.inner.join([p.inner_velocity(a, b) for p, a, b in self._blocks(vector, x)])
+
+    def log_volume(self, y: Tensor) -> Tensor:
+        volumes = [p.log_volume(a) for p, a in zip(self.parts, self.inner.split(y))]
+        return torch.stack(torch.broadcast_tensors(*volumes)).sum(0)
+
+    def _blocks(self, vector: Tensor, x: Tensor) -> zip:
+        return zip(self.parts, self.space.split(vector), self.space.split(x))
+
+
+@singledispatch
+def coordinates_of(space: Manifold) -> Coordinates:
+    """The coordinates in which fields on a space are integrated."""
+    return Coordinates(space)
+
+
+@coordinates_of.register
+def _(space: Simplex) -> Coordinates:
+    return LogRatios(space)
+
+
+@coordinates_of.register
+def _(space: Product) -> Coordinates:
+    return Joined(space, [coordinates_of(factor) for factor in space.factors])
