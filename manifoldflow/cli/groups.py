@@ -93,7 +93,7 @@ class TrainingOptions:
     def settings(self) -> dict[str, Any]:
         """As `TrainSettings` takes them."""
         given = dict(vars(self))
-        return {**given, "compile": given.pop("compile_model")}
+        return {"compile": given.pop("compile_model"), **given}
 
 
 @dataclass(frozen=True)

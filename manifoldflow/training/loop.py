@@ -248,6 +248,19 @@ def _stop_reason(early: EarlyStopping | None, timer: Timer | None) -> str:
 
 def _progress_bar(title: str) -> ProgressBar:
     class Titled(RichProgressBar):
+        """Fits 80 columns: a short bar, no speed, and of the figures the last validation loss."""
+
+        def configure_columns(self, trainer: L.Trainer) -> list[Any]:
+            columns = super().configure_columns(trainer)[:-1]
+            for column in columns:
+                if hasattr(column, "bar_width"):
+                    column.bar_width = 12
+            return columns
+
+        def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+            metrics = super().get_metrics(trainer, pl_module)
+            return {key.removeprefix("validation_"): v for key, v in metrics.items() if key.startswith("validation_")}
+
         def _get_train_description(self, current_epoch: int) -> str:
             return f"{title} {super()._get_train_description(current_epoch)}".strip()
 
