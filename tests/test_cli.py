@@ -76,7 +76,7 @@ def test_all_steps_in_a_row(monkeypatch, capsys, tmp_path):
     ("arguments", "message"),
     [
         (["train", "--data", "mnits"], "data: expected digits, mnist or an existing file or folder, got 'mnits'"),
-        (["train", "--base", "cauchy"], "base: expected one of gaussian, vmf, dirichlet, got 'cauchy'"),
+        (["train", "--base", "cauchy"], "base: expected one of 'gaussian', 'vmf', 'dirichlet', got 'cauchy'"),
         (["train", "--base-parameter", "nan"], "expected a positive finite number, got nan"),
         (["train", "--base-parameter", "1e9"], "expected at most 1e+08 / d"),
         (["train", "--base", "dirichlet", "--base-parameter", "-2"], "expected a positive finite number, got -2.0"),

@@ -1,6 +1,7 @@
 """Files written whole or not at all, and read with errors that name them."""
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -22,9 +23,11 @@ from .locks import held, remove_stale
 __all__ = [
     "atomic_path",
     "check_file",
+    "check_seal",
     "damaged",
     "read_json",
     "read_npz",
+    "sealed",
     "write_bytes",
     "write_json",
     "write_text",
@@ -170,6 +173,26 @@ def read_json(path: Path) -> Any:
         raise DataError(
             f"{path}: expected JSON, but it does not parse ({error}); run the command that wrote it again"
         ) from error
+
+
+def _seal_of(content: dict[str, Any]) -> str:
+    plain = {name: value for name, value in content.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def sealed(content: dict[str, Any]) -> dict[str, Any]:
+    """JSON fields with their own SHA-256, by which a reader sees that none has changed."""
+    return {**content, "sha256": _seal_of(content)}
+
+
+def check_seal(path: Path, content: dict[str, Any], remedy: str) -> None:
+    """Raise if fields that were read from `path` have a checksum, which older files lack, and it is another one.
+
+    Raises:
+        DataError: It is.
+    """
+    if content.get("sha256") not in (None, _seal_of(content)):
+        raise DataError(f"{path}: damaged: its SHA-256 is not the one recorded when it was written; {remedy}")
 
 
 @contextmanager

@@ -3,14 +3,16 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .bases import make_base
+from ..checks import check_choice, check_integer, check_number
+from .bases import BASES, make_base
 from .flow import ManifoldFlow
 from .glow import PREPROCESSING, Glow, Logit, Preprocessed
 
 __all__ = ["FlowDescription", "build_flow"]
 
+_LARGEST_SIDE = 4096
 _LARGEST = {"levels": 12, "steps": 1000, "hidden": 100_000}
-"""What a description that was read may ask for; twelve levels halve 4096 pixels to one."""
+"""What a description may ask for; twelve levels halve 4096 pixels to one."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,12 @@ class FlowDescription:
         base_parameter: The base's parameter, None for its default.
         levels, steps, hidden: Glow's L, K and hidden channels.
         preprocess: "centred" (x - 1/2, the first thing that Glow does) or "logit" (before Glow).
+
+    Raises:
+        ValueError: A field is out of range or of the wrong kind.
+
+    >>> FlowDescription((1, 8, 8), base="vmf").dim
+    64
     """
 
     shape: tuple[int, int, int]
@@ -32,6 +40,18 @@ class FlowDescription:
     steps: int = 8
     hidden: int = 64
     preprocess: str = "centred"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.shape, tuple | list) or len(self.shape) != 3:
+            raise ValueError(f"shape: expected (c, h, w), got {self.shape!r:.100}")
+        shape = tuple(check_integer(f"shape[{i}]", n, 1, _LARGEST_SIDE) for i, n in enumerate(self.shape))
+        object.__setattr__(self, "shape", shape)
+        check_choice("base", self.base, BASES)
+        if self.base_parameter is not None:
+            check_number("base_parameter", self.base_parameter, positive=True)
+        for name, most in _LARGEST.items():
+            object.__setattr__(self, name, check_integer(name, getattr(self, name), 1, most))  # of numpy, too
+        check_choice("preprocess", self.preprocess, PREPROCESSING)
 
     @property
     def dim(self) -> int:
@@ -60,29 +80,15 @@ class FlowDescription:
         Raises:
             ValueError: A field is missing, unknown or of the wrong kind.
         """
-        kinds: dict[str, type | tuple[type, ...]] = {
-            "shape": list,
-            "base": str,
-            "base_parameter": (int, float, type(None)),
-            "levels": int,
-            "steps": int,
-            "hidden": int,
-            "preprocess": str,
-        }
+        names = set(cls.__dataclass_fields__)
         if isinstance(fields, dict):
             fields = {"preprocess": "centred", **fields}  # older files lack it
-        if not isinstance(fields, dict) or set(fields) != set(kinds):
-            raise ValueError(f"flow description: expected the fields {sorted(kinds)}, got {fields!r:.200}")
-        for name, kind in kinds.items():
-            if not isinstance(fields[name], kind) or isinstance(fields[name], bool):
-                raise ValueError(f"flow description: {name} has the wrong type: {fields[name]!r:.100}")
-        shape = fields["shape"]
-        if len(shape) != 3 or not all(type(n) is int and 1 <= n <= 4096 for n in shape):
-            raise ValueError(f"flow description: shape: expected [c, h, w], got {shape!r:.100}")
-        for name, most in _LARGEST.items():
-            if fields[name] > most:
-                raise ValueError(f"flow description: {name}: expected at most {most}, got {fields[name]}")
-        return cls(**{**fields, "shape": tuple(shape)})
+        if not isinstance(fields, dict) or set(fields) != names:
+            raise ValueError(f"flow description: expected the fields {sorted(names)}, got {fields!r:.200}")
+        try:
+            return cls(**fields)
+        except ValueError as error:
+            raise ValueError(f"flow description: {error}") from error
 
 
 def build_flow(description: FlowDescription) -> ManifoldFlow:
@@ -91,8 +97,6 @@ def build_flow(description: FlowDescription) -> ManifoldFlow:
     Raises:
         ValueError: The description asks for something that there is not, or that does not suit its shape.
     """
-    if description.preprocess not in PREPROCESSING:
-        raise ValueError(f"preprocess: expected one of {', '.join(PREPROCESSING)}, got {description.preprocess!r}")
     chart, base, _ = make_base(description.base, description.dim, description.base_parameter)
     glow = Glow(description.shape, levels=description.levels, steps=description.steps, hidden=description.hidden)
     transform = Preprocessed(Logit(), glow) if description.preprocess == "logit" else glow

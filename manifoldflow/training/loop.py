@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_avg_fn
 
+from ..errors import DataError
 from .batches import ImageData
 from .checkpoint import BEST, CHECKPOINTS, LAST, WholeCheckpoints, read_checkpoint
 from .placement import Placement, all_or_none, interruptible, new_trainer, quiet_lightning
@@ -169,7 +170,7 @@ def run_training(
             use_distributed_sampler=False,
         )
         started = time.perf_counter()
-        first_step = read_checkpoint(start)["global_step"] if start else 0
+        first_step = _first_step(start, folder) if start else 0
         # Data loaders draw from torch's global generator, to no effect here: the caller's is left alone.
         with interruptible(trainer, "training"), all_or_none(trainer), torch.random.fork_rng(devices=[]):
             trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
@@ -193,6 +194,18 @@ def run_training(
         device=trainer.strategy.root_device,
         steps=trainer.global_step // len(trainer.optimizers),
     )
+
+
+def _first_step(start: Path, folder: Path) -> int:
+    """The step that a checkpoint was written at.
+
+    Raises:
+        DataError: It is damaged; says what to remove.
+    """
+    try:
+        return int(read_checkpoint(start)["global_step"])
+    except (DataError, LookupError, TypeError, ValueError) as error:
+        raise DataError(f"--resume: {error}; remove {folder} and start again without --resume") from error
 
 
 def _callbacks(

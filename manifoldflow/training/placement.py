@@ -13,6 +13,7 @@ import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from ..checks import check_integer
 from ..errors import DataError
 
 __all__ = [
@@ -44,8 +45,7 @@ class Placement:
 
     def __post_init__(self) -> None:
         for name in ("devices", "num_nodes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+            check_integer(name, getattr(self, name))
 
 
 def is_first_process(placement: Placement) -> bool:

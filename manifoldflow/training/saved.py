@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
+from ..checks import check_choice, check_integer, check_number
 from ..errors import DataError
-from ..files import read_json, write_bytes, write_json
-from ..flows import FlowDescription, ManifoldFlow, build_flow, make_base
+from ..files import check_file, check_seal, read_json, sealed, write_bytes, write_json
+from ..flows import BASES, FlowDescription, ManifoldFlow, build_flow, make_base
 from ..models import DCGAN, VAE, WAE
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
 
 _FLOW_WEIGHTS, _FLOW = "flow.safetensors", "flow.json"
 _MODEL_WEIGHTS, _MODEL = "model.safetensors", "model.json"
+_SUM = "sha256"
+_AGAIN = "copy it again from where it was written, or train again"
 _SLACK = 1 << 20
 _LARGEST = 65536
 _KINDS: dict[str, type[nn.Module]] = {"vae": VAE, "wae": WAE, "dcgan": DCGAN}
@@ -44,8 +47,8 @@ def save_weights(path: Path, module: nn.Module) -> None:
         OSError: Disk full, unwritable folder ...; names the file.
     """
     weights = {name: value.detach().contiguous().cpu() for name, value in module.state_dict().items()}
-    content = save(weights)  # safetensors' own writing to a file reports a full disk as an error of its own kind
-    write_bytes(path, content)
+    # safetensors' own writing to a file reports a full disk as an error of its own kind.
+    write_bytes(path, save(weights, {_SUM: _sum_of(weights)}))
 
 
 def load_weights(path: Path, module: nn.Module, description: str, constants: str = "\0") -> None:
@@ -60,10 +63,7 @@ def load_weights(path: Path, module: nn.Module, description: str, constants: str
     Raises:
         DataError: Missing or damaged, weights of another architecture, NaN or infinite values, other constants.
     """
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"{path}: not a readable safetensors file ({error})") from error
+    weights, recorded = _read_weights(path)
     if all(value.dtype == torch.float64 for value in weights.values() if value.is_floating_point()):
         module.double()
     own = module.state_dict()
@@ -72,14 +72,35 @@ def load_weights(path: Path, module: nn.Module, description: str, constants: str
         name = next(n for n in (*expected, *found) if expected.get(n) != found.get(n))
         raise DataError(
             f"{path}: the weights are those of another architecture than {description} describes: "
-            f"{name} expected {_told(expected.get(name))}, got {_told(found.get(name))}"
+            f"{name} expected {_in_words(expected.get(name))}, got {_in_words(found.get(name))}; {_AGAIN}"
         )
     for name, value in weights.items():
         if not torch.isfinite(value).all():
-            raise DataError(f"{path}: {name} holds NaN or infinite values")
+            raise DataError(f"{path}: {name} holds NaN or infinite values; {_AGAIN}")
         if name.startswith(constants) and not torch.equal(value, own[name]):
-            raise DataError(f"{path}: {name} is not the one of the base that {description} describes")
+            raise DataError(f"{path}: {name} is not the one of the base that {description} describes; {_AGAIN}")
+    if recorded not in (None, _sum_of(weights)):
+        raise DataError(f"{path}: damaged: its SHA-256 is not the one recorded when it was written; {_AGAIN}")
     module.load_state_dict(weights)
+
+
+def _read_weights(path: Path) -> tuple[dict[str, Tensor], str | None]:
+    """The tensors of a file, and their checksum as it was recorded, if it was."""
+    check_file(path)
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, (file.metadata() or {}).get(_SUM)  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path}: not a readable safetensors file ({error}); {_AGAIN}") from error
+
+
+def _sum_of(weights: dict[str, Tensor]) -> str:
+    """SHA-256 of the names, kinds and values of all tensors."""
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        digest.update(repr((name, _kinds({name: value}))).encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 _Kind = tuple[tuple[int, ...], torch.dtype]
@@ -89,7 +110,7 @@ def _kinds(weights: dict[str, Tensor]) -> dict[str, _Kind]:
     return {name: (tuple(value.shape), value.dtype) for name, value in weights.items()}
 
 
-def _told(kind: _Kind | None) -> str:
+def _in_words(kind: _Kind | None) -> str:
     return "nothing" if kind is None else f"{kind[0]} of {kind[1]}"
 
 
@@ -119,7 +140,7 @@ def save_flow(folder: Path, saved: SavedFlow) -> None:
     folder = Path(folder)
     save_weights(folder / _FLOW_WEIGHTS, saved.flow)
     content = {"flow": saved.description.to_json(), "levels": saved.levels, "training": saved.training}
-    write_json(folder / _FLOW, content)
+    write_json(folder / _FLOW, sealed(content))
 
 
 def weights_sha256(folder: Path) -> str:
@@ -129,11 +150,9 @@ def weights_sha256(folder: Path) -> str:
         DataError: The weights cannot be read.
     """
     path = Path(folder) / _FLOW_WEIGHTS
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    check_file(path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_flow(folder: Path) -> SavedFlow:
@@ -147,7 +166,7 @@ def load_flow(folder: Path) -> SavedFlow:
         raise DataError(f"model: {folder} holds no {_FLOW}; give the folder that 'manifoldflow train' wrote")
     content = read_json(folder / _FLOW)
     if not isinstance(content, dict) or type(content.get("levels")) is not int or not 2 <= content["levels"] <= 256:
-        raise DataError(f"{folder / _FLOW}: expected the fields flow, levels (2 to 256) and training")
+        raise DataError(f"{folder / _FLOW}: expected the fields flow, levels (2 to 256) and training; {_AGAIN}")
     try:
         description = FlowDescription.from_json(content.get("flow"))
         _check_size(folder, description)  # before memory is asked for
@@ -156,8 +175,9 @@ def load_flow(folder: Path) -> SavedFlow:
     except DataError:
         raise
     except ValueError as error:
-        raise DataError(f"{folder / _FLOW}: {error}") from error
+        raise DataError(f"{folder / _FLOW}: {error}; {_AGAIN}") from error
     load_weights(folder / _FLOW_WEIGHTS, flow, _FLOW, constants="base_")
+    check_seal(folder / _FLOW, content, _AGAIN)
     return SavedFlow(flow.eval(), description, content["levels"], content.get("training") or {})
 
 
@@ -165,7 +185,9 @@ def _check_size(folder: Path, description: FlowDescription) -> None:
     """Refuse a description of a flow that is far larger than the weights beside it."""
     path = folder / _FLOW_WEIGHTS
     if path.is_file() and description.least_parameters > path.stat().st_size + _SLACK:
-        raise DataError(f"{path}: the weights are those of another architecture, far smaller than {_FLOW} describes")
+        raise DataError(
+            f"{path}: the weights are those of another architecture, far smaller than {_FLOW} describes; {_AGAIN}"
+        )
 
 
 @dataclass(frozen=True)
@@ -196,16 +218,17 @@ class ModelDescription:
     penalty: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.kind not in _KINDS:
-            raise ValueError(f"kind: expected one of {', '.join(_KINDS)}, got {self.kind!r}")
-        if not isinstance(self.shape, tuple) or len(self.shape) != 3:
+        check_choice("kind", self.kind, _KINDS)
+        if not isinstance(self.shape, tuple | list) or len(self.shape) != 3:
             raise ValueError(f"shape: expected (c, h, w), got {self.shape!r:.100}")
-        numbers = {"latent_dim": self.latent_dim, "channels": self.channels, "hidden": self.hidden}
-        for name, value in {**numbers, **{f"shape[{i}]": n for i, n in enumerate(self.shape)}}.items():
-            if type(value) is not int or not 1 <= value <= _LARGEST:
-                raise ValueError(f"{name}: expected an integer from 1 to {_LARGEST}, got {value!r:.100}")
-        if not isinstance(self.penalty, int | float) or not 0 < self.penalty < float("inf"):
-            raise ValueError(f"penalty: expected a positive finite number, got {self.penalty!r:.100}")
+        shape = tuple(check_integer(f"shape[{i}]", n, 1, _LARGEST) for i, n in enumerate(self.shape))
+        object.__setattr__(self, "shape", shape)
+        for name in ("latent_dim", "channels", "hidden"):
+            object.__setattr__(self, name, check_integer(name, getattr(self, name), 1, _LARGEST))  # of numpy, too
+        check_choice("prior", self.prior, BASES)
+        if self.prior_parameter is not None:
+            check_number("prior_parameter", self.prior_parameter, positive=True)
+        check_number("penalty", self.penalty, positive=True)
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values."""
@@ -254,7 +277,7 @@ def save_model(folder: Path, saved: SavedModel) -> None:
     """
     folder = Path(folder)
     save_weights(folder / _MODEL_WEIGHTS, saved.model)
-    write_json(folder / _MODEL, {"model": saved.description.to_json(), "training": saved.training})
+    write_json(folder / _MODEL, sealed({"model": saved.description.to_json(), "training": saved.training}))
 
 
 def load_model(folder: Path) -> SavedModel:
@@ -268,12 +291,13 @@ def load_model(folder: Path) -> SavedModel:
         raise DataError(f"model: {folder} holds no {_MODEL}; give a folder that save_model wrote")
     content = read_json(folder / _MODEL)
     if not isinstance(content, dict):
-        raise DataError(f"{folder / _MODEL}: expected the fields model and training")
+        raise DataError(f"{folder / _MODEL}: expected the fields model and training; {_AGAIN}")
     try:
         description = ModelDescription.from_json(content.get("model"))
         with torch.random.fork_rng(devices=[]):
             model = build_model(description)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{folder / _MODEL}: {error}") from error
+        raise DataError(f"{folder / _MODEL}: {error}; {_AGAIN}") from error
     load_weights(folder / _MODEL_WEIGHTS, model, _MODEL)
+    check_seal(folder / _MODEL, content, _AGAIN)
     return SavedModel(model.eval(), description, content.get("training") or {})

@@ -1,8 +1,9 @@
 """What a training run is told."""
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from ..checks import check_choice, check_integer, check_number
 
 __all__ = ["LOGS", "PRECISIONS", "TrainSettings"]
 
@@ -29,6 +30,9 @@ class TrainSettings:
         precision: "32-true", "64-true", or "bf16-mixed": networks in bfloat16, log-determinants in float32.
         compile: Compile the model with torch.compile: pays on a GPU, and costs on a CPU.
         log: "csv" or "tensorboard".
+
+    Raises:
+        ValueError: A setting is out of range or of the wrong kind.
     """
 
     epochs: int = 30
@@ -46,20 +50,22 @@ class TrainSettings:
     log: str = "csv"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "clip", "patience"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name}: expected a positive finite number, got {getattr(self, name)}")
-        if self.checkpoint_every is not None and self.checkpoint_every < 1:
-            raise ValueError(f"checkpoint_every: expected a number of steps or None, got {self.checkpoint_every}")
-        if self.warmup < 0:
-            raise ValueError(f"warmup: expected a number of steps, 0 or more, got {self.warmup}")
-        if self.max_seconds is not None and not 0 < self.max_seconds < math.inf:
-            raise ValueError(f"max_seconds: expected a positive finite number or None, got {self.max_seconds}")
-        if self.average is not None and not 0 < self.average < 1:
+        for name in ("epochs", "batch_size", "patience"):
+            object.__setattr__(self, name, check_integer(name, getattr(self, name)))  # of numpy, too
+        for name in ("learning_rate", "clip"):
+            object.__setattr__(self, name, check_number(name, getattr(self, name), positive=True))
+        check_integer("warmup", self.warmup, 0)
+        check_integer("seed", self.seed, 0, 2**63 - 1)
+        if self.checkpoint_every is not None:
+            check_integer("checkpoint_every", self.checkpoint_every)
+        if self.max_seconds is not None:
+            check_number("max_seconds", self.max_seconds, positive=True)
+        if self.average is not None and check_number("average", self.average, 0, 1) in (0, 1):
             raise ValueError(f"average: expected a decay between 0 and 1, such as 0.999, or None, got {self.average}")
-        for name, allowed in {"precision": PRECISIONS, "log": LOGS}.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}: expected one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        check_choice("precision", self.precision, PRECISIONS)
+        check_choice("log", self.log, LOGS)
+        if not isinstance(self.compile, bool):
+            raise ValueError(f"compile: expected True or False, got {self.compile!r:.100}")
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values."""

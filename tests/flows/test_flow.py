@@ -104,6 +104,11 @@ def test_description_survives_json_and_refuses_anything_else():
     description = FlowDescription((3, 8, 8), base="vmf", base_parameter=1.5, levels=1, steps=3, hidden=16)
     fields = description.to_json()
     assert FlowDescription.from_json(fields) == description
+    FlowDescription(**{**fields, "shape": (3, 8, np.int64(8))})
+    for name, value in {"shape": (1, 8), "base": 3, "base_parameter": "x", "levels": 0, "steps": 1.5, "hidden": None,
+                        "preprocess": "logits"}.items():  # fmt: skip
+        with pytest.raises(ValueError, match=rf"^{name}: expected"):
+            FlowDescription(**{**fields, name: value})
     for wrong in (None, {}, {**fields, "extra": 1}, {**fields, "steps": "3"}, {**fields, "shape": [1, 2]}):
         with pytest.raises(ValueError, match="flow description"):
             FlowDescription.from_json(wrong)

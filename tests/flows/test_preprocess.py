@@ -162,9 +162,9 @@ def test_descriptions_without_the_field_and_with_an_unknown_one():
     fields = FlowDescription((1, 4, 4)).to_json()
     assert fields.pop("preprocess") == "centred"
     assert FlowDescription.from_json(fields) == FlowDescription((1, 4, 4))
-    with pytest.raises(ValueError, match="preprocess: expected one of centred, logit, got 'whitened'"):
+    with pytest.raises(ValueError, match="preprocess: expected 'centred' or 'logit', got 'whitened'"):
         build_flow(FlowDescription((1, 4, 4), preprocess="whitened"))
-    with pytest.raises(ValueError, match="preprocess has the wrong type: 3"):
+    with pytest.raises(ValueError, match="preprocess: expected 'centred' or 'logit', got 3"):
         FlowDescription.from_json({**fields, "preprocess": 3})
 
 

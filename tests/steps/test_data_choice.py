@@ -80,7 +80,7 @@ def test_from_the_command_line_to_the_interpolants(folder, tmp_path):
     ("options", "message"),
     [
         (["--bits", "5"], "bits: expected 8 for digits, which has 17 levels and not 256, got 5"),
-        (["--preprocess", "whitened"], "preprocess: expected one of centred, logit, got 'whitened'"),
+        (["--preprocess", "whitened"], "preprocess: expected 'centred' or 'logit', got 'whitened'"),
         (["--published-test"], "digits: expected a published training and a published test part, got 1797 images"),
     ],
 )

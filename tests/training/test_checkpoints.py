@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from manifoldflow.errors import DataError
 from manifoldflow.flows import FlowDescription, build_flow
 from manifoldflow.training import SavedFlow, load_flow, save_flow
 from manifoldflow.training.checkpoint import WholeCheckpoints, read_checkpoint
@@ -82,3 +83,18 @@ def test_a_kill_while_writing_leaves_the_former_checkpoint(tmp_path):
     path = tmp_path / "last.ckpt"
     assert subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False).returncode == -signal.SIGKILL
     assert torch.equal(read_checkpoint(path)["weights"], torch.arange(5))
+
+
+def test_a_flipped_bit_in_a_checkpoint_is_found(tmp_path):
+    path, content = tmp_path / "last.ckpt", {"weights": torch.rand(1000), "global_step": 3}
+    WholeCheckpoints().save_checkpoint(content, path)
+    assert torch.equal(WholeCheckpoints().load_checkpoint(path)["weights"], content["weights"])
+    whole = path.read_bytes()
+    at = whole.index(content["weights"].numpy().tobytes())
+    for byte in range(at, at + 4000, 400):
+        broken = bytearray(whole)
+        broken[byte] ^= 1
+        path.write_bytes(broken)
+        for read in (read_checkpoint, WholeCheckpoints().load_checkpoint):
+            with pytest.raises(DataError, match=r"not a readable checkpoint .*checksum.* is wrong.*train again"):
+                read(path)

@@ -128,14 +128,15 @@ def test_saved_models_come_back_the_same(tmp_path, description):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "exec"}, "kind: expected one of vae, wae, dcgan"),
+        ({"kind": "exec"}, "kind: expected one of 'vae', 'wae', 'dcgan', got 'exec'"),
         ({"channels": 8}, "another architecture"),
         ({"channels": 10**9}, "channels: expected an integer from 1 to"),
         ({"latent_dim": True}, "latent_dim: expected an integer"),
         ({"shape": [1, 8]}, "shape: expected"),
         ({"shape": "x"}, "model description: expected the fields"),
+        ({"prior_parameter": "x"}, "prior_parameter: expected a positive finite number, got 'x'"),
         ({"extra": 1}, "model description: expected the fields"),
-        ({"prior": "cauchy"}, "base: expected one of"),
+        ({"prior": "cauchy"}, "prior: expected one of"),
         ({"penalty": -1}, "penalty: expected a positive"),
     ],
 )

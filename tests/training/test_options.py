@@ -31,7 +31,24 @@ def test_settings_recorded_before_there_were_options_still_work():
 
 
 @pytest.mark.parametrize(
-    ("name", "wrong"), [("average", 1.0), ("average", float("nan")), ("precision", "16-true"), ("log", "wandb")]
+    ("name", "wrong"),
+    [
+        ("average", 1.0),
+        ("average", float("nan")),
+        ("precision", "16-true"),
+        ("log", "wandb"),
+        ("epochs", 0),
+        ("epochs", 1.5),
+        ("batch_size", "32"),
+        ("learning_rate", None),
+        ("clip", float("inf")),
+        ("patience", True),
+        ("warmup", -1),
+        ("seed", -1),
+        ("checkpoint_every", 0),
+        ("max_seconds", 0),
+        ("compile", "yes"),
+    ],
 )
 def test_bad_options_are_refused(name, wrong):
     with pytest.raises(ValueError, match=f"{name}: expected"):
