@@ -26,7 +26,7 @@ try:
     from .distributions import Dirichlet, VonMisesFisher
     from .flows import ManifoldFlow
     from .interpolation import interpolate
-    from .manifolds import Euclidean, Hypersphere, Simplex
+    from .manifolds import Euclidean, Hypersphere, Simplex, Torus
 except ImportError:
     if not _is_doctor():
         raise
@@ -40,6 +40,7 @@ __all__ = [
     "Hypersphere",
     "ManifoldFlow",
     "Simplex",
+    "Torus",
     "VonMisesFisher",
     "charts",
     "data",

@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import torch
 from torch import Tensor
 
-from manifoldflow.manifolds import Euclidean, Hypersphere, Product, Pullback, Simplex
+from manifoldflow.manifolds import Euclidean, Hypersphere, Product, Pullback, Simplex, Torus
 
 __all__ = ["DTYPES", "MANIFOLDS", "RIEMANNIAN", "point_pairs", "random_points", "stereographic", "times", "tolerance"]
 
@@ -28,6 +28,8 @@ MANIFOLDS = [
     Hypersphere(1),
     Hypersphere(2),
     Hypersphere(20),
+    Torus(1),
+    Torus(3),
     Simplex(1),
     Simplex(4),
     Simplex(4, metric="euclidean"),

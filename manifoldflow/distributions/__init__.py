@@ -14,6 +14,7 @@ from .spherical.kent import Kent
 from .spherical.power_spherical import PowerSpherical
 from .spherical.spherical_uniform import SphericalUniform
 from .spherical.von_mises_fisher import VonMisesFisher
+from .torus import VonMises
 from .wrapped_normal import WrappedNormal
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "PowerSpherical",
     "SphericalUniform",
     "Statistic",
+    "VonMises",
     "VonMisesFisher",
     "VonMisesFisherAngle",
     "Watson",

@@ -10,7 +10,8 @@ from torch.distributions.constraints import Constraint
 
 from .._geomstats import Manifold
 from ..charts import Chart, SimplexChart
-from ..manifolds import Euclidean, Hypersphere, Product, Simplex, check_points
+from ..manifolds import Euclidean, Hypersphere, Product, Simplex, Torus, check_points
+from ..manifolds.torus import wrap
 from .base import BaseDistribution
 from .constraints import OnSpace, beside_loc, check_floating, finite_positive
 
@@ -21,7 +22,7 @@ class WrappedNormal(BaseDistribution):
     r"""Law of :math:`\exp_\mu(\sigma \epsilon)`, :math:`\epsilon` standard normal in the tangent space at :math:`\mu`.
 
     Args:
-        space: A Euclidean space, a Hypersphere, a Simplex with the Aitchison metric, or a Product of these.
+        space: A Euclidean space, a Hypersphere, a Torus, a Simplex with the Aitchison metric, or a Product of these.
         loc: :math:`\mu`, points of shape `(*batch, n)`.
         scale: :math:`\sigma > 0` in units of the metric, shape broadcastable to `batch`.
 
@@ -119,9 +120,10 @@ def _check_space(space: Manifold) -> None:
             f"space: expected a simplex with the Aitchison metric, got {space!r}: its exponential map leaves "
             "the simplex; use Simplex(dim, metric='aitchison')"
         )
-    elif not isinstance(space, Euclidean | Hypersphere | Simplex):
+    elif not isinstance(space, Euclidean | Hypersphere | Simplex | Torus):
         raise ValueError(
-            f"space: expected Euclidean, Hypersphere, Simplex(metric='aitchison') or a Product of these, got {space!r}"
+            f"space: expected Euclidean, Hypersphere, Torus, Simplex(metric='aitchison') or a Product of these, "
+            f"got {space!r}"
         )
 
 
@@ -144,8 +146,24 @@ def _log_prob(space: Manifold, value: Tensor, loc: Tensor, scale: Tensor) -> Ten
         ).sum(0)
     if isinstance(space, Hypersphere):
         return _sphere_log_prob(space, value, loc, scale)
+    if isinstance(space, Torus):
+        return _torus_log_prob(value, loc, scale)
     square = space.metric.squared_dist(value, loc).double()
     return (_log_normal(square, scale.double(), space.dim) + space.metric.log_volume_form(value)).to(value.dtype)
+
+
+def _torus_log_prob(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    """The sum over the turns of each angle, float64: by turns where it is narrow, by Fourier series where wide."""
+    difference, sigma = torch.broadcast_tensors(wrap(value.double() - loc.double()), scale.double()[..., None])
+    # At sigma = 2 both sums are short; each is differentiated where it converges.
+    narrow = sigma < 2
+    small, large = torch.where(narrow, sigma, 1.0), torch.where(narrow, 3.0, sigma)
+    turns = 2 * math.pi * torch.arange(-3.0, 4.0, dtype=sigma.dtype, device=sigma.device)
+    by_turns = _log_normal((difference[..., None] + turns).square(), small[..., None], 1).logsumexp(-1)
+    k = torch.arange(1.0, 6.0, dtype=sigma.dtype, device=sigma.device)
+    waves = ((-0.5 * (k * large[..., None]).square()).exp() * (k * difference[..., None]).cos()).sum(-1)
+    by_waves = torch.log1p(2 * waves) - math.log(2 * math.pi)
+    return torch.where(narrow, by_turns, by_waves).sum(-1).to(value.dtype)
 
 
 def _log_normal(square: Tensor, scale: Tensor, dim: int) -> Tensor:

@@ -12,6 +12,7 @@ from .rows import is_eager
 from .simplex import Simplex
 from .space import Space, check_points, check_tangent, tolerance
 from .statistics import TangentPCA, frechet_mean
+from .torus import Torus, TorusMetric
 
 __all__ = [
     "Euclidean",
@@ -20,6 +21,7 @@ __all__ = [
     "Pullback",
     "Simplex",
     "Space",
+    "Torus",
     "TorchMetric",
     "AitchisonMetric",
     "DiffeomorphicMetric",
@@ -28,6 +30,7 @@ __all__ = [
     "ProductMetric",
     "PullbackMetric",
     "SphereMetric",
+    "TorusMetric",
     "BroadcastingMetric",
     "broadcasting",
     "check_points",
