@@ -25,7 +25,11 @@ __all__ = [
     "check_integer",
     "check_number",
     "check_tensors",
+    "check_values",
     "describe",
+    "fit",
+    "holds",
+    "is_eager",
     "one_of",
 ]
 
@@ -104,21 +108,39 @@ def one_of(function: str, **options: Any) -> None:
 
 
 def check_tensors(
-    arrays: Mapping[str, Any], tail: Sequence[int | None] = (), *, of: str = "", broadcast: bool = True
+    arrays: Mapping[str, Any], tail: Sequence[int | None] = (), *, of: object = "", broadcast: bool = True
 ) -> None:
     """Raise unless every value is a floating-point tensor, all of one dtype and device, of shapes that fit.
 
     Args:
         arrays: Values by the names that the caller gave its arguments.
         tail: What every shape must end in; None stands for any positive size.
-        of: What the tensors hold, for the message: "points of Hypersphere(2)".
+        of: What the shape is that of, for a message: "points of Hypersphere(2)", or an object whose repr says it.
         broadcast: Whether the leading dimensions must broadcast.
 
     Raises:
         TypeError: No tensor, or one of integers, booleans or complex numbers.
-        OffManifoldError: A ValueError: a tensor without values (on the meta device), a wrong shape, mixed dtypes or
-            devices, leading dimensions that do not broadcast.
+        OffManifoldError: A wrong shape, leading dimensions that do not broadcast, mixed dtypes or devices.
     """
+    if not tail or not fit(tuple(arrays.values()), tuple(tail)):
+        _explain(arrays, tail, of, broadcast)
+
+
+def fit(arrays: tuple[Any, ...], tail: tuple[int | None, ...]) -> bool:
+    """Whether these are plain tensors of one floating-point dtype and one shape with this tail, on the processor.
+
+    That is the usual case, told in a microsecond or two; others may be right too, which takes longer to tell.
+    """
+    if len(arrays) == 2:  # without a loop, which would take longer than an addition of small tensors
+        a, b = arrays
+        if type(a) is not Tensor or type(b) is not Tensor or not (a.is_cpu and b.is_cpu):
+            return False
+        shape = a.shape
+        return shape == b.shape and a.dtype is b.dtype and a.is_floating_point() and shape[-len(tail) :] == tail
+    return len(arrays) > 0 and all(fit((a, arrays[0]), tail) for a in arrays)
+
+
+def _explain(arrays: Mapping[str, Any], tail: Sequence[int | None], of: object, broadcast: bool) -> None:
     first: tuple[str, Tensor] | None = None
     for name, array in arrays.items():
         _check_kind(name, array)
@@ -133,8 +155,6 @@ def check_tensors(
             raise OffManifoldError(
                 f"{name}: expected device {first[1].device} as of {first[0]}, got {array.device}; move one of them"
             )
-        if array.is_meta:
-            raise OffManifoldError(f"{name}: expected a tensor with values, got {describe(array)}; give it values")
     if broadcast and len(arrays) > 1:
         _check_broadcast({name: a.shape[: a.ndim - len(tail)] for name, a in arrays.items()})
 
@@ -148,12 +168,12 @@ def _check_kind(name: str, array: Any) -> None:
         raise TypeError(f"{name}: expected a floating-point tensor, got {describe(array)}; {fix}")
 
 
-def _check_tail(name: str, array: Tensor, tail: Sequence[int | None], of: str) -> None:
+def _check_tail(name: str, array: Tensor, tail: Sequence[int | None], of: object) -> None:
     given = array.shape[max(0, array.ndim - len(tail)) :]
     if len(given) != len(tail) or any(g != t if t is not None else g == 0 for g, t in zip(given, tail)):
         sizes = ", ".join("n" if t is None else str(t) for t in tail)
         raise OffManifoldError(
-            f"{name}: expected {of + ', ' if of else ''}shape (*batch, {sizes}), got shape {tuple(array.shape)}"
+            f"{name}: expected shape (*batch, {sizes}){f' for {of}' if of else ''}, got shape {tuple(array.shape)}"
         )
 
 
@@ -183,6 +203,7 @@ def as_tensor(
     if isinstance(value, Tensor):
         value = value if _is_odd(value) or value.is_floating_point() else value.to(dtype or torch.get_default_dtype())
         check_tensors({name: value})
+        check_values(**{name: value})
         return value
     if isinstance(value, (list, tuple)) and value and all(isinstance(v, Tensor) for v in value):
         try:
@@ -198,6 +219,29 @@ def as_tensor(
     native = np.array(array, dtype=array.dtype.newbyteorder("="))  # torch shares no read-only or reversed memory
     keeps = isinstance(value, (np.ndarray, np.floating)) and array.dtype.kind == "f"
     return torch.from_numpy(native).to(dtype=None if keeps else dtype or torch.get_default_dtype(), device=device)
+
+
+def is_eager() -> bool:
+    """True outside torch.compile, torch.export, torch.jit.trace and the torch.func transforms.
+
+    Under those, branching on a value breaks the graph or raises: kernels then return masks only.
+    """
+    if torch.compiler.is_compiling() or torch._C._is_tracing():
+        return False
+    # The only test torch offers for vmap, jvp and jacrev; autograd.Function uses it as well.
+    return not torch._C._are_functorch_transforms_active()
+
+
+def holds(mask: Tensor) -> bool:
+    """Whether a mask holds anywhere; False where values cannot be looked at: in a transform, a compiler, on meta."""
+    return is_eager() and not mask.is_meta and bool(mask.any())
+
+
+def check_values(**arrays: Tensor) -> None:
+    """Raise unless the named tensors have values, which those on the meta device have not."""
+    for name, array in arrays.items():
+        if array.is_meta:
+            raise ValueError(f"{name}: expected a tensor with values, got {describe(array)}; make it on a real device")
 
 
 def check_finite(**arrays: Tensor) -> None:

@@ -10,7 +10,7 @@ from torch.distributions import constraints
 from torch.distributions.transforms import Transform
 
 from .._geomstats import Manifold
-from ..checks import check_integer
+from ..checks import check_integer, check_tensors, fit
 from ..manifolds import Euclidean
 
 __all__ = ["Chart", "Identity", "default_chart"]
@@ -68,9 +68,9 @@ class Chart(Transform):
 
 
 def check_last(name: str, value: Tensor, expected: int, chart: Chart) -> None:
-    """Raise if the last dimension of `value` is not `expected`."""
-    if value.dim() < 1 or value.shape[-1] != expected:
-        raise ValueError(f"{name}: expected shape (*batch, {expected}) for {chart!r}, got {tuple(value.shape)}")
+    """Raise unless `value` is a floating-point tensor whose last dimension is `expected`."""
+    if not fit((value,), (expected,)):
+        check_tensors({name: value}, (expected,), of=chart)
 
 
 def _replace_last(shape: Sequence[int], expected: int, new: int, chart: Chart) -> torch.Size:

@@ -11,7 +11,7 @@ from .pullback import DiffeomorphicMetric, Pullback, PullbackMetric
 from .rows import is_eager
 from .simplex import Simplex
 from .space import Space, check_points, check_tangent, tolerance
-from .statistics import TangentPCA, frechet_mean
+from .statistics import FrechetMean, TangentPCA, frechet_mean
 from .torus import Torus, TorusMetric
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "broadcasting",
     "check_points",
     "check_tangent",
+    "FrechetMean",
     "frechet_mean",
     "TangentPCA",
     "is_eager",

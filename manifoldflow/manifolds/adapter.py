@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .._geomstats import RiemannianMetric
 from ..checks import one_of
-from .metric import TorchMetric, as_times
+from .metric import TorchMetric, as_times, checked_doors
 from .rows import safe_sqrt
 
 __all__ = ["BroadcastingMetric", "broadcasting", "default_dtype", "flattened"]
@@ -24,6 +24,7 @@ def broadcasting(metric: RiemannianMetric) -> Any:
     return metric if isinstance(metric, (TorchMetric, BroadcastingMetric)) else BroadcastingMetric(metric)
 
 
+@checked_doors
 class BroadcastingMetric:
     """A geomstats metric seen through arguments `(*batch, *space.shape)`.
 
@@ -35,7 +36,7 @@ class BroadcastingMetric:
 
     def __init__(self, metric: RiemannianMetric) -> None:
         self.metric = metric
-        self._shape = tuple(metric._space.shape)
+        self._point_shape: tuple[int, ...] = tuple(metric._space.shape)
 
     def __repr__(self) -> str:
         return f"broadcasting({type(self.metric).__name__})"
@@ -104,10 +105,10 @@ class BroadcastingMetric:
         """The geodesic as a function of times `(m,)` with values `(*batch, m, *shape)`."""
         one_of("geodesic", end_point=end_point, initial_tangent_vec=initial_tangent_vec)
         velocity = self.log(end_point, initial_point) if initial_tangent_vec is None else initial_tangent_vec  # type: ignore[arg-type]
-        axis = -1 - len(self._shape)
+        axis = -1 - len(self._point_shape)
 
         def path(t: Any) -> Tensor:
-            times = as_times(t, initial_point).reshape(-1, *(1 for _ in self._shape))
+            times = as_times(t, initial_point).reshape(-1, *(1 for _ in self._point_shape))
             return self.exp(times * velocity.unsqueeze(axis), initial_point.unsqueeze(axis))
 
         return path
@@ -120,13 +121,13 @@ class BroadcastingMetric:
         return self._numbers(lambda x: torch.as_tensor(self.metric.injectivity_radius(x)).expand(len(x)), base_point)
 
     def _vectors(self, function: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
-        return self._call(function, self._shape, arguments)
+        return self._call(function, self._point_shape, arguments)
 
     def _numbers(self, function: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
         return self._call(function, (), arguments)
 
     def _call(self, function: Callable[..., Tensor], tail: tuple[int, ...], arguments: tuple[Tensor, ...]) -> Tensor:
-        return flattened(function, self._shape, tail, *arguments).to(arguments[0])
+        return flattened(function, self._point_shape, tail, *arguments).to(arguments[0])
 
 
 def flattened(

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import one_of
+from ..checks import holds, one_of
 from ..errors import OffManifoldError
 from .metric import TorchMetric, as_times, rows_of
-from .rows import dot, in_blocks, is_eager
+from .rows import dot, in_blocks
 
 __all__ = ["AitchisonMetric"]
 
@@ -105,11 +105,9 @@ def _from_clr(a: Tensor, p: Tensor) -> Tensor:
 
 
 def _refuse_zeros(**points: Tensor) -> None:
-    if not is_eager():
-        return
     for name, point in points.items():
         empty = (point <= 0).any(-1)
-        if bool(empty.any()):
+        if holds(empty):
             raise OffManifoldError(
                 f"{name}: expected positive coordinates, which the Aitchison metric needs, got zero or less at "
                 f"{rows_of(empty)}; use the Fisher-Rao or Euclidean metric, or move the points inside"

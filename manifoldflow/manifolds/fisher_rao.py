@@ -19,11 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import check_choice, one_of
+from ..checks import check_choice, holds, one_of
 from ..errors import OffManifoldError
 from . import sphere_kernels
 from .metric import TorchMetric, as_times, refuses, rows_of
-from .rows import combine, in_blocks, is_eager, safe_sqrt
+from .rows import combine, in_blocks, safe_sqrt
 
 __all__ = ["FisherRaoMetric"]
 
@@ -211,7 +211,7 @@ def _normalised(p: Tensor) -> Tensor:
 
 def _refuse_outside(outside: Tensor, boundary: str, name: str) -> None:
     check_choice("boundary", boundary, ("raise", "reflect"))
-    if boundary == "raise" and is_eager() and bool(outside.any()):
+    if boundary == "raise" and holds(outside):
         raise OffManifoldError(
             f"{name}: expected a geodesic that stays in the simplex, got one past its boundary at {rows_of(outside)}; "
             "shorten it, or call the Fisher-Rao metric's exp(..., boundary='reflect')"

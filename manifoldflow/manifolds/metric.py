@@ -3,17 +3,51 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import wraps
+from inspect import isfunction, signature
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .._geomstats import RiemannianMetric
-from ..checks import check_choice, one_of
+from ..checks import as_tensor, check_choice, check_tensors, fit, holds, one_of
 from ..errors import CutLocusError
-from .rows import is_eager, safe_sqrt
+from .rows import safe_sqrt
 
-__all__ = ["TorchMetric"]
+__all__ = ["TorchMetric", "checked_doors"]
+
+
+# What geomstats calls points and tangent vectors.
+_ARRAYS = frozenset(
+    {"point", "point_a", "point_b", "base_point", "initial_point", "end_point", "vector", "direction"}
+    | {"tangent_vec", "tangent_vec_a", "tangent_vec_b", "tangent_vec_c", "initial_tangent_vec"}
+)
+
+
+def checked_doors(cls: type) -> type:
+    """Let the class's own public methods check the points and vectors among their arguments, before they run."""
+    for name, method in list(vars(cls).items()):
+        if isfunction(method) and not name.startswith("_") and not hasattr(method, "__wrapped__"):
+            names = list(signature(method).parameters)[1:]
+            if _ARRAYS.intersection(names):
+                setattr(cls, name, _checked(method, names))
+    return cls
+
+
+def _checked(method: Callable[..., Any], names: list[str]) -> Callable[..., Any]:
+    defaults = signature(method).parameters
+    optional = {name for name in names if defaults[name].default is None}
+
+    @wraps(method)
+    def door(self: Any, *arguments: Any, **options: Any) -> Any:
+        if not fit((*arguments, *options.values()) if options else arguments, self._point_shape):
+            given = (*zip(names, arguments), *options.items())
+            arrays = {n: v for n, v in given if n in _ARRAYS and not (v is None and n in optional)}
+            check_tensors(arrays, self._point_shape, of=self)
+        return method(self, *arguments, **options)
+
+    return door
 
 
 class TorchMetric(RiemannianMetric):
@@ -21,12 +55,29 @@ class TorchMetric(RiemannianMetric):
 
     Results keep the inputs' dtype and device. `exp`, `log`, `dist`, `geodesic` and `parallel_transport`
     have finite derivatives of every order wherever the function itself has, and work under torch.vmap,
-    torch.func and torch.compile. Points are `(*batch, n)`.
+    torch.func and torch.compile. Points are `(*batch, n)`. A row with a NaN or an infinity gives NaN in its own row.
+
+    Arguments are checked at the door of every public method, also of subclasses (`checked_doors`).
+
+    Raises:
+        TypeError: A point or vector is no floating-point tensor.
+        OffManifoldError: A wrong last dimension, leading dimensions that do not broadcast, mixed dtypes or devices.
     """
 
     broadcasts = True
     constant_curvature: float | None = None  # the sectional curvature, where it is the same everywhere
     cut_reason = "antipodes"  # what a pair without a unique geodesic is, for an error message
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        checked_doors(cls)
+
+    @property
+    def _point_shape(self) -> tuple[int, ...]:
+        return self._space.shape
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._space!r})"
 
     @abstractmethod
     def exp(self, tangent_vec: Tensor, base_point: Tensor) -> Tensor:
@@ -153,6 +204,9 @@ class TorchMetric(RiemannianMetric):
         return value if base_point is None else base_point.new_full(base_point.shape[:-1], value)
 
 
+checked_doors(TorchMetric)
+
+
 def identity_matrix(n: int, base_point: Tensor | None) -> Tensor:
     """Identity matrices `(*batch, n, n)` for points `(*batch, n)`."""
     if base_point is None:
@@ -163,7 +217,11 @@ def identity_matrix(n: int, base_point: Tensor | None) -> Tensor:
 
 def as_times(t: Any, like: Tensor) -> Tensor:
     """Times as a tensor `(m,)` with the dtype and device of the points."""
-    times = t.to(like) if isinstance(t, Tensor) else torch.as_tensor(t, dtype=like.dtype, device=like.device)
+    if type(t) is Tensor and t.ndim == 1 and t.dtype == like.dtype and t.device == like.device:
+        return t
+    times = as_tensor("t", t).to(like)
+    if times.ndim > 1:
+        raise ValueError(f"t: expected a time or times of shape (m,), got shape {tuple(times.shape)}")
     return times.reshape(1) if times.ndim == 0 else times
 
 
@@ -178,8 +236,10 @@ def refuse_cut(cut: Tensor, cut_locus: str, name: str, reason: str) -> None:
 
 def refuses(cut_locus: str, cut: Tensor) -> bool:
     """Whether the option `cut_locus` asks to raise here: it says so, some row is cut, and execution is eager."""
-    check_choice("cut_locus", cut_locus, ("raise", "choose"))
-    return cut_locus == "raise" and is_eager() and bool(cut.any())
+    if cut_locus != "raise":
+        check_choice("cut_locus", cut_locus, ("raise", "choose"))
+        return False
+    return holds(cut)
 
 
 def rows_of(mask: Tensor, most: int = 5) -> str:

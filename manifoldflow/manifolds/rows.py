@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.func import jvp
 
+from ..checks import is_eager
 from ..special.series import horner
 
 __all__ = [
@@ -44,22 +45,16 @@ _SHORT = 64  # coordinates
 Kernel = Callable[..., tuple[Tensor, ...]]
 
 
-def is_eager() -> bool:
-    """True outside torch.compile, torch.export, torch.jit.trace and the torch.func transforms.
-
-    Under those, branching on a value breaks the graph or raises: kernels then return masks only.
-    """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
-        return False
-    # The only test torch offers for vmap, jvp and jacrev; autograd.Function uses it as well.
-    return not torch._C._are_functorch_transforms_active()
-
-
 def is_recorded(*arrays: Tensor) -> bool:
     """Whether derivatives of these may be asked for: reverse or forward mode, a transform, a compiler."""
-    if not is_eager() or (torch.is_grad_enabled() and any(a.requires_grad for a in arrays)):
+    if not is_eager():
         return True
-    return any(forward_ad.unpack_dual(a).tangent is not None for a in arrays)
+    if torch.is_grad_enabled():
+        for array in arrays:
+            if array.requires_grad:
+                return True
+    # unpack_dual would be asked for each array in vain where no level of forward mode is entered
+    return forward_ad._current_level >= 0 and any(forward_ad.unpack_dual(a).tangent is not None for a in arrays)
 
 
 @cache
@@ -87,9 +82,14 @@ def combine(a: Tensor, x: Tensor, b: Tensor, y: Tensor) -> Tensor:
 def add_product(own: Tensor, x: Tensor, a: Tensor) -> Tensor:
     """own + a x, written over `own`, a result of the caller's, where that is possible."""
     # vmap has no rule for the operation in place, and broadcasting may enlarge the result
-    if is_eager() and torch.broadcast_shapes(x.shape, a.shape, own.shape) == own.shape:
+    if is_eager() and _fits_in(x.shape, own.shape) and _fits_in(a.shape, own.shape):
         return own.addcmul_(x, a)
     return own + x * a
+
+
+def _fits_in(shape: torch.Size, own: torch.Size) -> bool:
+    """Whether broadcasting with `shape` leaves `own` as it is; torch.broadcast_shapes takes as long as ten sums."""
+    return shape == own or (len(shape) <= len(own) and all(s in (1, o) for s, o in zip(shape[::-1], own[::-1])))
 
 
 def safe_sqrt(x: Tensor) -> Tensor:

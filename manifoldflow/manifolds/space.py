@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from .._geomstats import Manifold
-from ..checks import check_tensors
+from ..checks import check_integer, check_tensors, check_values, describe, is_eager
 from ..errors import OffManifoldError
 from .adapter import flattened
-from .metric import TorchMetric, rows_of
-from .rows import is_eager
+from .metric import TorchMetric, checked_doors, rows_of
 
 __all__ = ["Space", "check_points", "check_tangent", "tolerance"]
 
@@ -29,6 +28,14 @@ class Space:
     shape: tuple[int, ...]
     metric: TorchMetric
     tangent_everywhere = False  # whether the tangent vectors are the same at every point
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        checked_doors(cls)
+
+    @property
+    def _point_shape(self) -> tuple[int, ...]:
+        return self.shape
 
     def off(self, point: Tensor) -> Tensor:
         """How far `(*batch,)` each point is off the manifold; NaN where a coordinate is NaN."""
@@ -52,6 +59,7 @@ class Space:
 
     def belongs(self, point: Tensor, atol: float | None = None) -> Tensor:
         """Whether each point is on the manifold, shape `(*batch,)`; `atol` is by dtype unless given."""
+        check_tensors({"point": point})
         if point.shape[-1:] != self.shape:
             return torch.zeros(point.shape[:-1], dtype=torch.bool, device=point.device)
         return self.off(point) <= (tolerance(point.dtype) if atol is None else atol)
@@ -62,10 +70,12 @@ class Space:
         Raises:
             ValueError: No `base_point`, where tangent vectors depend on it.
         """
+        check_tensors({"vector": vector})
         batch = vector.shape[:-1]
         if base_point is None and not self.tangent_everywhere:
             raise ValueError(f"base_point: expected points, on which the tangent vectors of {self!r} depend, got None")
         if base_point is not None:
+            check_tensors({"vector": vector, "base_point": base_point}, (None,), of=repr(self))
             batch = torch.broadcast_shapes(batch, base_point.shape[:-1])
         if vector.shape[-1:] != self.shape:
             return torch.zeros(batch, dtype=torch.bool, device=vector.device)
@@ -83,8 +93,13 @@ class Space:
 
         Shape `(n_samples, n)`; that of `base_point` for one sample.
         """
-        batch = () if n_samples == 1 else (n_samples,)
-        shape = torch.broadcast_shapes(batch + self.shape, base_point.shape)
+        batch = _batch(n_samples)
+        try:
+            shape = torch.broadcast_shapes(batch + self.shape, base_point.shape)
+        except RuntimeError:
+            raise ValueError(
+                f"n_samples: expected 1 or a number that fits base_point {tuple(base_point.shape)}, got {n_samples}"
+            ) from None
         noise = torch.randn(shape, dtype=base_point.dtype, device=base_point.device, generator=generator)
         return self.to_tangent(noise, base_point)
 
@@ -120,8 +135,19 @@ class Space:
 
     def _normal(self, n_samples: int, **options: Any) -> Tensor:
         """Standard normal `(n_samples, n)`, or `(n,)` for one sample as in geomstats."""
-        batch = () if n_samples == 1 else (n_samples,)
-        return torch.randn(batch + self.shape, **options)
+        dtype = options.get("dtype")
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise TypeError(f"dtype: expected a floating-point torch.dtype, got {describe(dtype)}")
+        try:
+            return torch.randn(_batch(n_samples) + self.shape, **options)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"device, generator: expected an available device and its generator ({error})") from error
+
+
+def _batch(n_samples: int) -> tuple[int, ...]:
+    """No batch dimension for one sample, as in geomstats."""
+    count = check_integer("n_samples", n_samples, 0)
+    return () if count == 1 else (count,)
 
 
 def check_points(space: Manifold, **points: Tensor) -> None:
@@ -139,6 +165,7 @@ def check_points(space: Manifold, **points: Tensor) -> None:
     check_tensors(points, space.shape, of=f"points of {_name(space)}", broadcast=False)
     if not is_eager():
         return
+    check_values(**points)
     for name, point in points.items():
         atol = tolerance(point.dtype)
         if isinstance(space, Space):
@@ -172,6 +199,7 @@ def check_tangent(space: Manifold, base_point: Tensor, **vectors: Tensor) -> Non
     check_tensors({"base_point": base_point, **vectors}, space.shape, of=f"points of {_name(space)}")
     if not is_eager():
         return
+    check_values(base_point=base_point, **vectors)
     for name, vector in vectors.items():
         atol = tolerance(vector.dtype)
         if isinstance(space, Space):

@@ -19,24 +19,52 @@ and a mask that says so. All accept any broadcastable leading dimensions and ret
 
 import math
 from collections.abc import Callable
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
+from ..checks import holds
 from .rows import add_product, arctan_ratio, combine, cos_sinc, dot, in_blocks, is_eager, is_recorded, safe_sqrt
+
+Coefficients = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+_LARGE = 1 << 14  # numbers: below, what counts is the number of calls of torch
+_BLOCKS = 1 << 20  # above, whether the temporaries stay in the cache
 
 __all__ = ["angle", "antipodal", "any_direction", "exp", "log", "slerp", "transport_along", "transport_to"]
 
 
 def angle(x: Tensor, y: Tensor) -> Tensor:
     """Angle 2 arctan2(|y - x|, |x + y|), shape `(*batch,)`; derivative 0 at 0 and pi, where none exists."""
-    return _screened(
-        0.7,
-        lambda cos, x, y: (cos.acos().squeeze(-1),),
-        lambda x, y: (angle_of(y - x, x + y).squeeze(-1),),
-        x,
-        y,
-    )[0]
+    if is_recorded(x, y):
+        return angle_of(y - x, x + y).squeeze(-1)
+    if _is_small(x, y):
+        return _angle(x, y)[0]
+    if x.shape == y.shape and x.is_cpu and x.numel() < _BLOCKS:
+        cos = torch.linalg.vecdot(x, y)
+        if float(torch.linalg.vector_norm(cos, math.inf)) <= 0.7:
+            return cos.acos_()
+    return _screened(0.7, _angle_between, _angle, x, y)[0]
+
+
+def _angle_between(cos: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor]:
+    return (cos.acos().squeeze(-1),)
+
+
+def _angle(x: Tensor, y: Tensor) -> tuple[Tensor]:
+    d, s = y - x, x + y
+    if d.shape[-1] <= 16 and d.numel() > 2048:  # torch's norms of short rows are slow
+        ones = _ones(d.shape[-1], d.dtype) if d.is_cpu else d.new_ones(d.shape[-1])
+        half = (d.mul_(d) @ ones).div_(s.mul_(s) @ ones).sqrt_().atan_()
+    else:
+        half = torch.atan2(_norm(d, False), _norm(s, False))
+    return (half.add_(half),)
+
+
+@cache
+def _ones(n: int, dtype: torch.dtype) -> Tensor:
+    return torch.ones(n, dtype=dtype)
 
 
 def angle_of(d: Tensor, s: Tensor) -> Tensor:
@@ -59,17 +87,25 @@ def squared_angle_of(d: Tensor, s: Tensor) -> Tensor:
 
 def exp(v: Tensor, x: Tensor) -> Tensor:
     """Point reached from x along the tangent vector v, of unit norm whatever the norm of x."""
-    return in_blocks(lambda v, x: (_exp(v, x),), v, x)[0]
+    if is_recorded(v, x):
+        cos, sinc = cos_sinc(dot(v, v))
+        point = combine(cos, x, sinc, v)
+        return point * dot(point, point).rsqrt()
+    return (_exp(v, x) if _is_small(v, x) else in_blocks(_exp, v, x))[0]
 
 
-def _exp(v: Tensor, x: Tensor) -> Tensor:
-    cos, sinc = cos_sinc(dot(v, v))
-    point = combine(cos, x, sinc, v)
-    return point * dot(point, point).rsqrt()
+def _exp(v: Tensor, x: Tensor) -> tuple[Tensor]:
+    size = _positive_norm(v)
+    point = (x * size.cos()).addcmul_(v, size.sin().div_(size))
+    return (point.div_(_norm(point)),)
 
 
 def log(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Tangent vector at x that reaches y, and the mask of antipodes."""
+    if is_recorded(x, y):
+        d, s = y - x, x + y
+        b, a, cut = log_coefficients(d, s)
+        return _at_cut(cut, combine(a, s, b, d), lambda: math.pi * any_direction(x))
     vector, cut = _screened(0.9, _log_between, _log, x, y)
     return vector, cut
 
@@ -81,14 +117,16 @@ def _log_between(cos: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 def _log(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     d, s = y - x, x + y
-    b, a, cut = log_coefficients(d, s)
-    return _at_cut(cut, combine(a, s, b, d), lambda: math.pi * any_direction(x))
+    p, q = _positive_norm(d), _norm(s)
+    half, ratio = torch.atan2(p, q), p / q
+    vector = (half / ratio * d).addcmul_(half * ratio, s)
+    return _at_cut(_is_cut(q), vector, lambda: math.pi * any_direction(x))
 
 
 def log_coefficients(d: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """T and T rho of log_x(y) = T d + T rho s, and the mask of antipodes; shapes `(*batch, 1)`."""
     pp, ss = dot(d, d), dot(s, s)
-    cut = _is_cut(ss)
+    cut = _is_cut(ss, 2)
     rho = pp / torch.where(cut, 1.0, ss)
     ratio = arctan_ratio(rho)
     return ratio, ratio * rho, cut
@@ -99,18 +137,22 @@ def antipodal(x: Tensor, y: Tensor) -> Tensor:
 
     def kernel(x: Tensor, y: Tensor) -> tuple[Tensor]:
         s = x + y
-        return (_is_cut(dot(s, s)).squeeze(-1),)
+        return (_is_cut(_norm(s)).squeeze(-1),)
 
     return in_blocks(kernel, x.detach(), y.detach())[0]
 
 
-def _is_cut(ss: Tensor) -> Tensor:
-    return ss <= (4 * torch.finfo(ss.dtype).eps) ** 2
+def _is_cut(q: Tensor, power: int = 1) -> Tensor:
+    """Whether |s|, or a power of it, is that of antipodes."""
+    return q <= (4 * torch.finfo(q.dtype).eps) ** power
 
 
 def slerp(x: Tensor, y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """Points `(*batch, m, n)` of the geodesic from x (t = 0) to y (t = 1) at times `(m,)`, and the mask."""
-    points, cut = _screened(0.9, lambda c, x, y: _slerp_between(c, x, y, t), lambda x, y: _slerp(x, y, t), x, y)
+    if is_recorded(x, y, t):
+        return _slerp(x, y, t, slerp_coefficients)
+    everywhere = partial(_slerp, t=t, coefficients=_direct_coefficients)
+    points, cut = _screened(0.9, lambda c, x, y: _slerp_between(c, x, y, t), everywhere, x, y)
     return points, cut
 
 
@@ -121,10 +163,10 @@ def _slerp_between(cos: Tensor, x: Tensor, y: Tensor, t: Tensor) -> tuple[Tensor
     return combine(a, x.unsqueeze(-2), b, y.unsqueeze(-2)), _never(cos)
 
 
-def _slerp(x: Tensor, y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+def _slerp(x: Tensor, y: Tensor, t: Tensor, coefficients: Coefficients) -> tuple[Tensor, Tensor]:
     d, s = (y - x).unsqueeze(-2), (x + y).unsqueeze(-2)
     t = t.unsqueeze(-1)
-    b, a, cut = slerp_coefficients(d, s, t)
+    b, a, cut = coefficients(d, s, t)
 
     def around() -> Tensor:
         return combine((math.pi * t).cos(), x.unsqueeze(-2), (math.pi * t).sin(), any_direction(x).unsqueeze(-2))
@@ -133,10 +175,17 @@ def _slerp(x: Tensor, y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     return points, cut.squeeze(-1)
 
 
+def _direct_coefficients(d: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As `slerp_coefficients`, in fewer calls, where no derivative is asked for."""
+    p, q = _positive_norm(d), _norm(s)
+    phi = (2 * t - 1) * torch.atan2(p, q)
+    return phi.sin().div_(p), phi.cos().div_(q), _is_cut(q)
+
+
 def slerp_coefficients(d: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """b, a of geodesic(t) = b d + a s, shapes `(*batch, m, 1)`, and the mask, `(*batch, 1, 1)`."""
     pp, ss = dot(d, d), dot(s, s)
-    cut = _is_cut(ss)
+    cut = _is_cut(ss, 2)
     ss = torch.where(cut, 1.0, ss)
     rho = pp / ss
     ratio = arctan_ratio(rho)
@@ -159,7 +208,7 @@ def transport_to(u: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 def _transport_to(u: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     s = x + y
     ss = dot(s, s)
-    cut = _is_cut(ss)
+    cut = _is_cut(ss, 2)
     moved = torch.addcmul(u, s, -2 * dot(s, u) / torch.where(cut, 1.0, ss))
 
     def around() -> Tensor:
@@ -190,6 +239,21 @@ def any_direction(x: Tensor) -> Tensor:
     return tangent / safe_sqrt(dot(tangent, tangent))
 
 
+def _is_small(x: Tensor, y: Tensor) -> bool:
+    """Whether the time that an operation takes is that of its calls of torch, not of its passes over memory."""
+    return x.numel() < _LARGE and y.numel() < _LARGE
+
+
+def _norm(x: Tensor, keepdim: bool = True) -> Tensor:
+    """Row norms `(*batch, 1)`, for where no derivative is asked for."""
+    return torch.linalg.vector_norm(x, dim=-1, keepdim=keepdim)
+
+
+def _positive_norm(x: Tensor) -> Tensor:
+    """The same, with a tiny number for 0: there sin(r) / r and arctan2(r, q) / (r / q) are 1 to the last bit."""
+    return _norm(x).clamp_min_(4 * torch.finfo(x.dtype).tiny)
+
+
 def _screened(
     limit: float,
     between: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]],
@@ -197,14 +261,20 @@ def _screened(
     x: Tensor,
     y: Tensor,
 ) -> tuple[Tensor, ...]:
-    """`everywhere(x, y)`, by the cheaper `between(x.y, x, y)` in the rows where |x.y| <= limit.
+    """`everywhere(x, y)`; of large inputs, by the cheaper `between(x.y, x, y)` in the rows where |x.y| <= limit.
 
     On the unit sphere and far from 0 and pi, functions of the cosine are as accurate, and cost one pass over the
-    coordinates instead of four. Choosing by row needs values: recorded executions skip it, and so do other
-    devices, which would have to wait for them.
+    coordinates instead of four. Choosing by row needs values, for which other devices would have to wait; and below
+    some ten thousand numbers it costs more calls than it saves passes. Derivatives are not recorded.
     """
-    if x.shape != y.shape or x.device.type != "cpu" or is_recorded(x, y):
+    if _is_small(x, y):
+        return everywhere(x, y)
+    if x.shape != y.shape or x.device.type != "cpu":
         return in_blocks(everywhere, x, y)
+    if x.numel() < _BLOCKS:
+        cos = dot(x, y)
+        if float(torch.linalg.vector_norm(cos, math.inf)) <= limit:
+            return between(cos, x, y)
 
     def block(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         cos = dot(x, y)
@@ -229,6 +299,6 @@ def _never(cos: Tensor) -> Tensor:
 
 def _at_cut(cut: Tensor, values: Tensor, chosen: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
     """Values, replaced by `chosen()` in masked rows; eager execution pays for that only where needed."""
-    if not is_eager() or bool(cut.any()):
+    if holds(cut) or not is_eager():
         values = torch.where(cut, chosen(), values)
     return values, cut.squeeze(-1)

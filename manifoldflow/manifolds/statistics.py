@@ -1,32 +1,85 @@
 """Statistics of points: weighted Frechet means, many at a time, and principal components in the tangent space."""
 
+import warnings
+from dataclasses import dataclass
+from typing import Any, Literal, overload
+
 import torch
 from torch import Tensor
 
 from .._geomstats import Manifold
+from ..checks import as_tensor, check_finite, check_integer, check_number, check_tensors, check_values, is_eager
+from ..errors import CutLocusError
 from .adapter import broadcasting
-from .rows import is_eager
 from .space import Space
 
-__all__ = ["TangentPCA", "frechet_mean"]
+__all__ = ["FrechetMean", "TangentPCA", "frechet_mean"]
+
+
+@dataclass(frozen=True)
+class FrechetMean:
+    """What `frechet_mean(..., full_output=True)` returns.
+
+    Attributes:
+        mean: Means `(*batch, *space.shape)`.
+        variance: Weighted mean `(*batch,)` of the squared distances from them.
+        converged: Whether the mean log of each set has come down to rounding, `(*batch,)`.
+        steps: Number of steps taken.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    converged: Tensor
+    steps: int
+
+
+@overload
+def frechet_mean(
+    space: Manifold,
+    points: Tensor,
+    weights: Any = ...,
+    *,
+    max_steps: int = ...,
+    atol: float | None = ...,
+    starts: int = ...,
+    full_output: Literal[False] = ...,
+) -> Tensor: ...
+
+
+@overload
+def frechet_mean(
+    space: Manifold,
+    points: Tensor,
+    weights: Any = ...,
+    *,
+    max_steps: int = ...,
+    atol: float | None = ...,
+    starts: int = ...,
+    full_output: Literal[True],
+) -> FrechetMean: ...
 
 
 def frechet_mean(
     space: Manifold,
     points: Tensor,
-    weights: Tensor | None = None,
+    weights: Any = None,
     *,
     max_steps: int = 100,
     atol: float | None = None,
-) -> Tensor:
+    starts: int = 1,
+    full_output: bool = False,
+) -> Tensor | FrechetMean:
     r"""Minimiser of :math:`\sum_i w_i d(m, x_i)^2`, for a whole batch of point sets at once.
 
     Args:
         space: Any geomstats space with a metric.
-        points: Points `(*batch, k, *space.shape)`, k to a set.
+        points: Points `(*batch, k, *space.shape)`, k per set.
         weights: Nonnegative weights `(*batch, k)`, broadcastable; equal by default. They need not sum to 1.
         max_steps: Most steps of the iteration.
         atol: Length of the mean log at which a set is done; by default 8 eps of the dtype.
+        starts: Number of starting points; the end with the least variance is kept. The first is the average, the
+            others are points of the set. Scattered sets have several local minima, of which one start may find any.
+        full_output: Return a `FrechetMean` that also says which sets converged.
 
     Returns:
         Means `(*batch, *space.shape)`. The iteration m <- exp_m(a sum w_i log_m x_i) starts at the projected
@@ -35,45 +88,114 @@ def frechet_mean(
         the mean it converges to the unique one.
 
     Raises:
-        CutLocusError: A point is antipodal to an iterate.
-        ValueError: A set is empty, or its weights are negative or sum to 0.
+        CutLocusError: A point is antipodal to an iterate, and there is one start.
+        TypeError: The points are not a floating-point tensor, or the weights not numbers.
+        ValueError: A set is empty or not finite, shapes do not fit, or weights are negative or sum to 0.
+
+    Warns:
+        UserWarning: A set did not converge in `max_steps`, and `full_output` is False.
 
     Reference: H. Karcher, Riemannian center of mass and mollifier smoothing, 1977, section 1.
+
+    >>> frechet_mean(Hypersphere(1), torch.eye(2))
+    tensor([0.7071, 0.7071])
     """
-    metric = broadcasting(space.metric)
+    points, shares = _sets(space, points, weights)
+    check_integer("max_steps", max_steps)
+    least = 8 * torch.finfo(points.dtype).eps if atol is None else check_number("atol", atol, 0.0)
+    first = _starts(space, points, shares, check_integer("starts", starts))
+    mean, size, steps = _descend(space, points, shares, first, max_steps, least)
+    converged = size <= max(least, torch.finfo(points.dtype).eps ** 0.5)
+    axis = -1 - len(space.shape)
+    squares = shares.flatten(shares.ndim + axis) * broadcasting(space.metric).squared_dist(points, mean.unsqueeze(axis))
+    variance = squares.sum(-1)
+    best = variance.detach().argmin(0)
+    mean, variance, converged = (_take(a, best) for a in (mean, variance, converged))
+    if full_output:
+        return FrechetMean(mean, variance, converged, steps)
+    if is_eager() and not bool(converged.all()):
+        warnings.warn(
+            f"frechet_mean: {int((~converged).sum())} of {converged.numel()} sets did not converge in {max_steps} "
+            "steps; allow more with max_steps, or pass full_output=True to see which",
+            stacklevel=2,
+        )
+    return mean
+
+
+def _sets(space: Manifold, points: Any, weights: Any) -> tuple[Tensor, Tensor]:
+    """The points `(*batch, k, *shape)` and their shares `(*batch, k, *(1, ...))`, which sum to 1, checked."""
     ndim = len(space.shape)
-    batch, k = points.shape[: points.ndim - ndim - 1], points.shape[points.ndim - ndim - 1]
-    if k == 0:
-        raise ValueError("points: expected at least one point to a set, got none")
-    if weights is None:
-        weights = points.new_ones(k)
+    check_tensors({"points": points}, space.shape)
+    if points.ndim == ndim or points.shape[-1 - ndim] == 0:
+        raise ValueError(f"points: expected at least one point per set, got shape {tuple(points.shape)}")
+    if is_eager():
+        check_values(points=points)
+        check_finite(points=points)
+    k = points.shape[-1 - ndim]
+    weights = points.new_ones(k) if weights is None else as_tensor("weights", weights).to(points)
+    if weights.ndim == 0 or weights.shape[-1] != k:
+        raise ValueError(f"weights: expected shape (*batch, {k}), one per point, got {tuple(weights.shape)}")
     total = weights.sum(-1, keepdim=True)
-    if is_eager() and not bool(((weights >= 0).all(-1) & (total > 0).squeeze(-1)).all()):
+    if is_eager() and not bool(((weights >= 0).all(-1) & (total > 0).squeeze(-1) & total.isfinite().squeeze(-1)).all()):
         raise ValueError("weights: expected nonnegative weights with a positive sum, got others; pass weights >= 0")
-    batch = torch.broadcast_shapes(batch, weights.shape[:-1])
-    points = points.expand(*batch, k, *space.shape)
+    try:
+        batch = torch.broadcast_shapes(points.shape[: points.ndim - ndim - 1], weights.shape[:-1])
+    except RuntimeError:
+        raise ValueError(
+            f"weights: expected leading dimensions that broadcast with those of points, {tuple(points.shape)}, "
+            f"got {tuple(weights.shape)}"
+        ) from None
     shares = (weights / total).expand(*batch, k).reshape(*batch, k, *(1,) * ndim)
+    return points.expand(*batch, k, *space.shape), shares
 
-    def average(arrays: Tensor) -> Tensor:
-        return (shares * arrays).sum(-1 - ndim)
 
+def _starts(space: Manifold, points: Tensor, shares: Tensor, count: int) -> Tensor:
+    """Starting points `(count, *batch, *shape)`: the projected average or heaviest point, then points of the set."""
+    axis = -1 - len(space.shape)
+    k = points.shape[axis]
     if isinstance(space, Space):
-        mean = space.projection(average(points))
+        first = space.projection((shares * points).sum(axis))
     else:
-        heaviest = shares.argmax(-1 - ndim, keepdim=True).expand(*batch, 1, *space.shape)
-        mean = points.gather(-1 - ndim, heaviest).squeeze(-1 - ndim)
-    least = 8 * torch.finfo(points.dtype).eps if atol is None else atol
+        heaviest = shares.argmax(axis, keepdim=True).expand(*points.shape[:axis], 1, *space.shape)
+        first = points.gather(axis, heaviest).squeeze(axis)
+    others = [points.select(axis, i * k // (count - 1)) for i in range(count - 1)] if count > 1 else []
+    return torch.stack([first, *others])
+
+
+def _descend(
+    space: Manifold, points: Tensor, shares: Tensor, mean: Tensor, max_steps: int, least: float
+) -> tuple[Tensor, Tensor, int]:
+    """The ends `(starts, *batch, *shape)` of the descents, the lengths of their last mean logs, and the steps taken."""
+    metric, ndim = broadcasting(space.metric), len(space.shape)
+    batch = mean.shape[: mean.ndim - ndim]
     step, last = points.new_ones(batch), points.new_full(batch, torch.inf)
+    size, steps = last, 0
     for _ in range(max_steps):
-        gradient = average(metric.log(points, mean.unsqueeze(-1 - ndim)))
+        steps += 1
+        try:
+            logs = metric.log(points, mean.unsqueeze(-1 - ndim), cut_locus="raise" if len(mean) == 1 else "choose")
+        except CutLocusError as error:
+            raise CutLocusError(
+                "points: expected sets without a point antipodal to an iterate of their mean, got one; "
+                "move the points, or pass starts=2 or more to descend from points of the set too"
+            ) from error
+        gradient = (shares * logs).sum(-1 - ndim)
         size = metric.norm(gradient, mean).detach()
-        step = torch.where(size > last, step / 2, step)
+        step = torch.where(size >= last, step / 2, step)
         mean = metric.exp(step.reshape(*batch, *(1,) * ndim) * gradient, mean)
         # Rounding ends the descent of a set a little above `least`: its steps have then been halved away.
         if is_eager() and bool(((size <= least) | (step < 2e-3)).all()):
             break
         last = torch.minimum(size, last)
-    return mean
+    return mean, size, steps
+
+
+def _take(arrays: Tensor, best: Tensor) -> Tensor:
+    """From `(starts, *batch, ...)` the start named by `best` `(*batch,)`, for each set."""
+    if len(arrays) == 1:
+        return arrays[0]
+    index = best.reshape(1, *best.shape, *(1,) * (arrays.ndim - 1 - best.ndim))
+    return arrays.gather(0, index.expand(1, *arrays.shape[1:])).squeeze(0)
 
 
 class TangentPCA:

@@ -56,7 +56,7 @@ def test_what_came_is_said(space, point, finding):
 
 def test_shapes_dtypes_and_devices():
     space, x = Hypersphere(2), Hypersphere(2).random_point(4)
-    with pytest.raises(OffManifoldError, match=r"y: expected points of .*shape \(\*batch, 3\), got shape \(4, 2\)"):
+    with pytest.raises(OffManifoldError, match=r"y: expected shape \(\*batch, 3\) for points .*got shape \(4, 2\)"):
         check_points(space, x=x, y=x[:, :2])
     with pytest.raises(OffManifoldError, match=r"y: expected dtype torch.float32 as of x, got torch.float64"):
         check_points(space, x=x, y=x.double())
