@@ -6,6 +6,7 @@ from .dirichlet import Dirichlet
 from .gaussian import Gaussian
 from .in_chart import InChart
 from .laws import Law, LogDensityLaw, Statistic, law_of
+from .mixtures.mixture import Fitting, Mixture, fit_mixture
 from .spherical.angle import VonMisesFisherAngle
 from .spherical.angular_central_gaussian import AngularCentralGaussian
 from .spherical.axial import Bingham, Watson
@@ -23,11 +24,13 @@ __all__ = [
     "Bingham",
     "Dirichlet",
     "FisherBingham",
+    "Fitting",
     "Gaussian",
     "InChart",
     "Kent",
     "Law",
     "LogDensityLaw",
+    "Mixture",
     "PowerSpherical",
     "SphericalUniform",
     "Statistic",
@@ -36,6 +39,7 @@ __all__ = [
     "VonMisesFisherAngle",
     "Watson",
     "WrappedNormal",
+    "fit_mixture",
     "kl",
     "law_of",
 ]

@@ -1,5 +1,6 @@
 """Laws of axes, with the same density at s and -s: Bingham and Watson."""
 
+import math
 from typing import Any, ClassVar, Self
 
 import torch
@@ -167,19 +168,38 @@ class Watson(AroundLoc):
                 on one axis or on a great sphere, where the likelihood has no maximum.
         """
         second = moments_of(points, weights)[1]
-        n = second.shape[-1]
-        tau, vectors = torch.linalg.eigh(second)
+        tau = torch.linalg.eigvalsh(second)
         ends = torch.stack([tau[..., 0], tau[..., -1]])
         if not bool(((ends > 1e-15) & (ends < 1 - 1e-15)).all()):
             raise ValueError(
                 "points: expected points off one axis and off a great sphere, where the likelihood grows without "
                 "bound; add points"
             )
-        kappa = _concentration(ends, n)
+        axis, kappa = cls.maximum(second)
+        return cls(axis.to(points.dtype), kappa.to(points.dtype))
+
+    @staticmethod
+    def maximum(second: Tensor, *, pooled: Tensor | None = None, most: float = math.inf) -> tuple[Tensor, Tensor]:
+        """Axis and concentration of the largest likelihood for second moments `(*batch, n, n)`, float64.
+
+        Args:
+            second: Second moments E[ss'] of trace one.
+            pooled: Shares `(*batch,)`, which sum to one over the last dimension, where a row of laws has one
+                concentration together.
+            most: Bound on the size of the concentration.
+        """
+        n = second.shape[-1]
+        tau, vectors = torch.linalg.eigh(second)
+        ends = torch.stack([tau[..., 0], tau[..., -1]])
+        if pooled is not None:
+            ends = (pooled * ends).sum(-1, keepdim=True).expand_as(ends)
+        margin = max(1e-15, 0.125 / most)  # beyond which the concentration is above the bound
+        ends = ends.clamp(margin, 1 - margin)
+        kappa = _concentration(ends, n).clamp(-most, most)
         value = kappa * ends - watson_log_partition(kappa, n)
         girdle = value[0] > value[1] + 1e-9 * (1 + value[1].abs())  # on the circle both are the same law
         axis = torch.where(girdle[..., None], vectors[..., 0], vectors[..., -1])
-        return cls(axis.to(points.dtype), torch.where(girdle, kappa[0], kappa[1]).to(points.dtype))
+        return axis, torch.where(girdle, kappa[0], kappa[1])
 
 
 def _concentration(mean_square: Tensor, n: int) -> Tensor:

@@ -1,0 +1,1 @@
+"""Mixtures of distributions on manifolds, fitted by expectation and maximisation."""
