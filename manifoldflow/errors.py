@@ -1,6 +1,13 @@
-"""Named errors. All are ValueErrors, so that callers who do not care about the kind catch one thing."""
+"""Named errors and warnings. All errors are ValueErrors: callers who do not care about the kind catch one thing."""
 
-__all__ = ["BackendError", "CutLocusError", "DataError", "IntegrationError", "OffManifoldError"]
+__all__ = [
+    "BackendError",
+    "ConvergenceWarning",
+    "CutLocusError",
+    "DataError",
+    "IntegrationError",
+    "OffManifoldError",
+]
 
 
 class OffManifoldError(ValueError):
@@ -17,6 +24,10 @@ class DataError(ValueError):
 
 class BackendError(ValueError):
     """geomstats already runs on another backend than pytorch."""
+
+
+class ConvergenceWarning(UserWarning):
+    """An iteration ended before it converged; its result is the best so far."""
 
 
 class IntegrationError(ValueError):

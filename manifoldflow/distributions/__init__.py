@@ -5,6 +5,7 @@ from .base import BaseDistribution
 from .dirichlet import Dirichlet
 from .gaussian import Gaussian
 from .in_chart import InChart
+from .kernel.kernel_density import KernelDensity
 from .laws import Law, LogDensityLaw, Statistic, law_of
 from .mixtures.mixture import Fitting, Mixture, fit_mixture
 from .spherical.angle import VonMisesFisherAngle
@@ -27,6 +28,7 @@ __all__ = [
     "Fitting",
     "Gaussian",
     "InChart",
+    "KernelDensity",
     "Kent",
     "Law",
     "LogDensityLaw",

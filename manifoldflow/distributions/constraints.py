@@ -1,27 +1,39 @@
 """Constraints on parameters and points that torch and Pyro lack."""
 
+from typing import Any
+
+import numpy as np
 import torch
+from pyro.distributions.constraints import sphere
 from torch import Tensor
 from torch.distributions import biject_to, transform_to
 from torch.distributions.constraints import Constraint
 
 from .._geomstats import Manifold
 from ..charts import Chart, default_chart
+from ..checks import as_tensor, describe
 
 __all__ = [
     "OnSpace",
+    "as_parameter",
     "beside_loc",
     "check_floating",
+    "check_vector",
+    "expectation",
+    "finding",
     "finite_nonnegative",
     "finite_positive",
     "finite_positive_vector",
     "finite_symmetric",
     "finite_vector",
+    "last_size",
 ]
 
 
 class _FiniteNonnegative(Constraint):
     """Numbers in [0, inf): unlike torch's `nonnegative`, infinity is refused."""
+
+    words = "finite numbers >= 0"
 
     def check(self, value: Tensor) -> Tensor:
         return (value >= 0) & torch.isfinite(value)
@@ -32,6 +44,8 @@ class _FiniteNonnegative(Constraint):
 
 class _FinitePositive(Constraint):
     """Numbers in (0, inf)."""
+
+    words = "positive finite numbers"
 
     def check(self, value: Tensor) -> Tensor:
         return (value > 0) & torch.isfinite(value)
@@ -44,6 +58,7 @@ class _FinitePositiveVector(Constraint):
     """Vectors of numbers in (0, inf)."""
 
     event_dim = 1
+    words = "vectors of positive finite numbers"
 
     def check(self, value: Tensor) -> Tensor:
         return ((value > 0) & torch.isfinite(value)).all(-1)
@@ -103,13 +118,17 @@ def _to_space(constraint: OnSpace) -> Chart:
     return default_chart(constraint.space)
 
 
-def beside_loc(name: str, value: Tensor | float, loc: Tensor) -> tuple[Tensor, torch.Size]:
-    """One number a distribution, in the dtype and on the device of `loc` (*batch, n), and the joint batch shape.
+def beside_loc(name: str, value: Tensor | float, loc: Tensor, *, keep: bool = False) -> tuple[Tensor, torch.Size]:
+    """One number a distribution and its joint batch shape with `loc` (*batch, n); in the dtype of `loc`, unless kept.
 
     Raises:
-        ValueError: Its shape does not broadcast with that of the batch.
+        TypeError: No real numbers.
+        ValueError: Its shape does not broadcast with that of the batch, or it is on another device.
     """
-    value = torch.as_tensor(value, dtype=loc.dtype, device=loc.device)
+    value = as_parameter(name, value, loc)
+    value = value if keep else value.to(loc.dtype)
+    if value.device != loc.device and value.dim():
+        raise ValueError(f"{name}: expected device {loc.device} as of loc, got {value.device}; move one of them")
     try:
         return value, torch.broadcast_shapes(loc.shape[:-1], value.shape)
     except RuntimeError:
@@ -119,10 +138,69 @@ def beside_loc(name: str, value: Tensor | float, loc: Tensor) -> tuple[Tensor, t
         ) from None
 
 
-def check_floating(name: str, value: Tensor) -> None:
-    """Raise ValueError unless `value` is of a floating-point dtype; integer parameters would round every draw."""
-    if not value.is_floating_point():
+def last_size(x: Tensor) -> int:
+    """The size of the last dimension as an int: torch.jit.trace makes sizes tensors."""
+    return len(x.unbind(-1)) if torch.jit.is_tracing() else x.shape[-1]
+
+
+def as_parameter(name: str, value: Any, loc: Tensor | None = None) -> Tensor:
+    """A tensor as it was given; a number, an integer too, or an array in the dtype of `loc` or torch's default.
+
+    Raises:
+        TypeError: No real numbers.
+        ValueError: A tensor on the meta device.
+    """
+    if isinstance(value, Tensor):
+        check_floating(name, value, integers=True)
+        return value
+    dtype = torch.get_default_dtype() if loc is None else loc.dtype
+    device = None if loc is None else loc.device
+    if type(value) in (float, int):  # what torch's compiler can follow
+        return torch.tensor(float(value), dtype=dtype, device=device)
+    return as_tensor(name, value, dtype=dtype, device=device).to(dtype)
+
+
+def check_floating(name: str, value: Any, *, integers: bool = False) -> None:
+    """Raise unless `value` is a floating-point tensor with values; integer parameters would round every draw.
+
+    Raises:
+        TypeError: No tensor, or complex numbers.
+        ValueError: Integers, unless they are allowed, or a tensor on the meta device.
+    """
+    if not isinstance(value, Tensor):
+        fix = "call torch.as_tensor first" if isinstance(value, (np.ndarray, list, tuple, float, int)) else "convert it"
+        raise TypeError(f"{name}: expected a floating-point tensor, got {describe(value)}; {fix}")
+    if value.is_complex() or (value.dtype == torch.bool and integers):
+        raise TypeError(f"{name}: expected real numbers, got {describe(value)}")
+    if not value.is_floating_point() and not integers:
         raise ValueError(f"{name}: expected floating-point numbers, got {value.dtype}; call {name}.float() first")
+    if value.is_meta:
+        raise ValueError(f"{name}: expected a tensor with values, got {describe(value)}")
+
+
+def check_vector(name: str, value: Any, least: int, size: str = "n") -> None:
+    """The same, and the shape `(*batch, n)` with n >= `least`."""
+    if isinstance(value, Tensor) and (value.dim() < 1 or last_size(value) < least):
+        raise ValueError(f"{name}: expected shape (*batch, {size}) with {size} >= {least}, got {tuple(value.shape)}")
+    check_floating(name, value)
+
+
+def expectation(constraint: Constraint) -> str:
+    """What the constraint asks for, in words."""
+    if constraint is sphere:
+        return "unit vectors"
+    return getattr(constraint, "words", None) or f"values within {constraint!r}"
+
+
+def finding(constraint: Constraint, value: Tensor) -> str:
+    """What came instead, and the fix."""
+    if constraint is sphere and bool(value.isfinite().all()):
+        return f"norm {float(torch.linalg.vector_norm(value)):.6g}, normalise it first,"
+    return f"{value.item():g}" if value.dim() == 0 else _listed(value)
+
+
+def _listed(value: Tensor) -> str:
+    return f"{[round(v, 4) for v in value.tolist()]}" if value.numel() <= 6 else f"a vector of {value.numel()} entries"
 
 
 finite_nonnegative = _FiniteNonnegative()

@@ -13,8 +13,8 @@ from .._geomstats import Manifold
 from ..charts import Chart, SimplexChart, SimplexConstraint
 from ..manifolds import Simplex, is_eager
 from ._dirichlet import entropy, log_density, log_density_log
-from .base import BaseDistribution
-from .constraints import check_floating, finite_positive_vector
+from .base import BaseDistribution, Parameter
+from .constraints import check_vector, finite_positive_vector, last_size
 from .laws import Law, LogDensityLaw, constant_log_density, law_of, sampled_log_density
 from .lifts import Gammas
 
@@ -42,25 +42,16 @@ class Dirichlet(BaseDistribution):
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {"concentration": finite_positive_vector}
     has_rsample = True
+    concentration = Parameter(event_dim=1)
 
     def __init__(self, concentration: Tensor, *, validate_args: bool | None = None) -> None:
-        if concentration.dim() < 1 or concentration.shape[-1] < 2:
-            raise ValueError(f"concentration: expected shape (*batch, D) with D >= 2, got {tuple(concentration.shape)}")
-        check_floating("concentration", concentration)
+        check_vector("concentration", concentration, least=2, size="D")
         self.concentration = concentration
-        super().__init__(concentration.shape[:-1], concentration.shape[-1:], validate_args=validate_args)
+        super().__init__(concentration.shape[:-1], Size((last_size(concentration),)), validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=False, event_dim=1)
     def support(self) -> SimplexConstraint:
         return SimplexConstraint(self.event_shape[-1] - 1)
-
-    def expand(self, batch_shape: Size, _instance: Any = None) -> "Dirichlet":
-        new = self._get_checked_instance(Dirichlet, _instance)
-        batch_shape = Size(batch_shape)
-        new.concentration = self.concentration.expand(batch_shape + self.event_shape)
-        super(Dirichlet, new).__init__(batch_shape, self.event_shape, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
 
     @property
     def manifold(self) -> Manifold:
@@ -84,12 +75,12 @@ class Dirichlet(BaseDistribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density at points `(*batch, D)`; on the boundary it is infinite or that of the limit."""
-        if self._validate_args:
-            self._validate_sample(value)
+        value = self._checked(value)
         return log_density(self.concentration.double(), value.double()).to(value.dtype)
 
     def log_prob_log(self, log_value: Tensor) -> Tensor:
         """Log density at points given by their log-coordinates; the reference measure is that of `log_prob`."""
+        log_value = self._as_value(log_value, "log_value")
         return log_density_log(self.concentration.double(), log_value.double()).to(log_value.dtype)
 
     def log_prob_in_chart(self, chart: Chart, z: Tensor) -> Tensor:

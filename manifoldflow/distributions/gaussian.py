@@ -13,8 +13,8 @@ from torch.distributions.constraints import Constraint
 from .._geomstats import Manifold
 from ..manifolds import Euclidean, is_eager
 from ..special import log_gammainc, log_gammaincc
-from .base import BaseDistribution
-from .constraints import check_floating, finite_positive
+from .base import BaseDistribution, Parameter
+from .constraints import as_parameter, check_vector, finite_positive
 from .laws import Law, LogDensityLaw, Statistic, coordinates_law, law_of
 from .lifts import Shifted
 
@@ -38,30 +38,20 @@ class Gaussian(BaseDistribution):
     }
     support = constraints.real_vector
     has_rsample = True
+    loc = Parameter(event_dim=1)
+    scale = Parameter(event_dim=1, like="loc")
 
     def __init__(self, loc: Tensor, scale: Tensor | float = 1.0, *, validate_args: bool | None = None) -> None:
-        if loc.dim() < 1:
-            raise ValueError("loc: expected shape (*batch, d), got a scalar")
-        check_floating("loc", loc)
-        scale = torch.as_tensor(scale, dtype=loc.dtype, device=loc.device)
+        check_vector("loc", loc, least=1, size="d")
+        scale = as_parameter("scale", scale, loc)
         try:
             shape = torch.broadcast_shapes(loc.shape, scale.shape)
         except RuntimeError:
             raise ValueError(
                 f"scale: expected a shape that broadcasts with {tuple(loc.shape)} of loc, got {tuple(scale.shape)}"
             ) from None
-        self.loc = loc.expand(shape)
-        self.scale = scale.expand(shape)
+        self.loc, self.scale = loc, scale
         super().__init__(shape[:-1], shape[-1:], validate_args=validate_args)
-
-    def expand(self, batch_shape: Size, _instance: Any = None) -> "Gaussian":
-        new = self._get_checked_instance(Gaussian, _instance)
-        batch_shape = Size(batch_shape)
-        new.loc = self.loc.expand(batch_shape + self.event_shape)
-        new.scale = self.scale.expand(batch_shape + self.event_shape)
-        super(Gaussian, new).__init__(batch_shape, self.event_shape, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
 
     @property
     def manifold(self) -> Manifold:
@@ -80,8 +70,7 @@ class Gaussian(BaseDistribution):
         return self.scale.square()
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if self._validate_args:
-            self._validate_sample(value)
+        value = self._checked(value)
         standard = (value - self.loc) / self.scale
         return -(0.5 * standard.square() + self.scale.log() + 0.5 * math.log(2 * math.pi)).sum(-1)
 

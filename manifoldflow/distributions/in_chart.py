@@ -1,19 +1,19 @@
 """The law of a base distribution's points in the coordinates of a chart: a density on R^d."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pyro.distributions import TorchDistribution
+import torch
 from torch import Size, Tensor
 from torch.distributions import constraints
 
 from .._geomstats import Manifold
 from ..charts import Chart
-from .base import BaseDistribution
+from .base import BaseDistribution, CheckedDistribution
 
 __all__ = ["InChart"]
 
 
-class InChart(TorchDistribution):
+class InChart(CheckedDistribution):
     r"""Distribution of :math:`z = \mathrm{chart}^{-1}(s)` for s from a base distribution, on R^d.
 
     Args:
@@ -38,16 +38,17 @@ class InChart(TorchDistribution):
         base.check_chart(self.chart)
         super().__init__(base.batch_shape, Size((self.chart.dim,)), validate_args=validate_args)
 
-    def expand(self, batch_shape: Size, _instance: Any = None) -> "InChart":
-        new = self._get_checked_instance(InChart, _instance)
+    def expand(self, batch_shape: Size, _instance: Any = None) -> Self:
+        new = super().expand(batch_shape, _instance)
         new.base = self.base.expand(batch_shape)
-        new.chart = self.chart
-        super(InChart, new).__init__(Size(batch_shape), self.event_shape, validate_args=False)
-        new._validate_args = self._validate_args
         return new
 
     def __repr__(self) -> str:
         return f"InChart({self.base!r}, {self.chart!r})"
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self.base._dtype
 
     @property
     def has_rsample(self) -> bool:
@@ -60,8 +61,7 @@ class InChart(TorchDistribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density with respect to Lebesgue measure on R^d at `value`, `(*batch, d)`."""
-        if self._validate_args:
-            self._validate_sample(value)
+        value = self._checked(value)
         return self.base.log_prob_in_chart(self.chart, value)
 
     def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)

@@ -1,7 +1,7 @@
 """The wrapped normal: a Gaussian in a tangent space, laid onto the manifold by the exponential map."""
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Size, Tensor
@@ -12,8 +12,9 @@ from .._geomstats import Manifold
 from ..charts import Chart, SimplexChart
 from ..manifolds import Euclidean, Hypersphere, Product, Simplex, Torus, check_points
 from ..manifolds.torus import wrap
-from .base import BaseDistribution
-from .constraints import OnSpace, beside_loc, check_floating, finite_positive
+from ._wrapping import log_normal, log_wrapped
+from .base import BaseDistribution, Parameter
+from .constraints import OnSpace, beside_loc, check_floating, finite_positive, last_size
 
 __all__ = ["WrappedNormal"]
 
@@ -49,19 +50,20 @@ class WrappedNormal(BaseDistribution):
         "scale": finite_positive,
     }
     has_rsample = True
+    loc = Parameter(event_dim=1)
+    scale = Parameter(like="loc")
 
     def __init__(
         self, space: Manifold, loc: Tensor, scale: Tensor | float, *, validate_args: bool | None = None
     ) -> None:
         _check_space(space)
+        check_floating("loc", loc)
         if loc.dim() < 1 or loc.shape[-1] != space.shape[0]:
             raise ValueError(f"loc: expected shape (*batch, {space.shape[0]}) on {space}, got {tuple(loc.shape)}")
-        check_floating("loc", loc)
-        scale, batch_shape = beside_loc("scale", scale, loc)
+        scale, batch_shape = beside_loc("scale", scale, loc, keep=True)
         self.space = space
-        self.loc = loc.expand(*batch_shape, loc.shape[-1])
-        self.scale = scale.expand(batch_shape)
-        super().__init__(batch_shape, loc.shape[-1:], validate_args=validate_args)
+        self.loc, self.scale = loc, scale
+        super().__init__(batch_shape, Size((last_size(loc),)), validate_args=validate_args)
         if self._validate_args:
             check_points(space, loc=loc)
 
@@ -69,23 +71,12 @@ class WrappedNormal(BaseDistribution):
     def support(self) -> Constraint:
         return OnSpace(self.space)
 
-    def expand(self, batch_shape: Size, _instance: Any = None) -> "WrappedNormal":
-        new = self._get_checked_instance(WrappedNormal, _instance)
-        batch_shape = Size(batch_shape)
-        new.space = self.space
-        new.loc = self.loc.expand(batch_shape + self.event_shape)
-        new.scale = self.scale.expand(batch_shape)
-        super(WrappedNormal, new).__init__(batch_shape, self.event_shape, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
-
     @property
     def manifold(self) -> Manifold:
         return self.space
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if self._validate_args:
-            self._validate_sample(value)
+        value = self._checked(value)
         return _log_prob(self.space, value, self.loc, self.scale)
 
     def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
@@ -101,7 +92,7 @@ class WrappedNormal(BaseDistribution):
         ratio = chart.to_log(z.double()) - self.loc.double().log()
         square = (ratio - ratio.mean(-1, keepdim=True)).square().sum(-1)
         volume = chart.log_volume_offset - 0.5 * math.log(chart.ambient_dim)
-        return (_log_normal(square, self.scale.double(), self.space.dim) + volume).to(z.dtype)
+        return (log_normal(square, self.scale.double(), self.space.dim) + volume).to(z.dtype)
 
     def rsample_in_chart(self, chart: Chart, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
         if not (isinstance(self.space, Simplex) and isinstance(chart, SimplexChart)):
@@ -149,7 +140,7 @@ def _log_prob(space: Manifold, value: Tensor, loc: Tensor, scale: Tensor) -> Ten
     if isinstance(space, Torus):
         return _torus_log_prob(value, loc, scale)
     square = space.metric.squared_dist(value, loc).double()
-    return (_log_normal(square, scale.double(), space.dim) + space.metric.log_volume_form(value)).to(value.dtype)
+    return (log_normal(square, scale.double(), space.dim) + space.metric.log_volume_form(value)).to(value.dtype)
 
 
 def _torus_log_prob(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
@@ -159,33 +150,15 @@ def _torus_log_prob(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     narrow = sigma < 2
     small, large = torch.where(narrow, sigma, 1.0), torch.where(narrow, 3.0, sigma)
     turns = 2 * math.pi * torch.arange(-3.0, 4.0, dtype=sigma.dtype, device=sigma.device)
-    by_turns = _log_normal((difference[..., None] + turns).square(), small[..., None], 1).logsumexp(-1)
+    by_turns = log_normal((difference[..., None] + turns).square(), small[..., None], 1).logsumexp(-1)
     k = torch.arange(1.0, 6.0, dtype=sigma.dtype, device=sigma.device)
     waves = ((-0.5 * (k * large[..., None]).square()).exp() * (k * difference[..., None]).cos()).sum(-1)
     by_waves = torch.log1p(2 * waves) - math.log(2 * math.pi)
     return torch.where(narrow, by_turns, by_waves).sum(-1).to(value.dtype)
 
 
-def _log_normal(square: Tensor, scale: Tensor, dim: int) -> Tensor:
-    return -0.5 * square / scale.square() - dim * (scale.log() + 0.5 * math.log(2 * math.pi))
-
-
 def _sphere_log_prob(space: Hypersphere, value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
-    """Sum over preimages, in float64; the number of turns is set by the largest scale."""
-    d, sigma = space.dim, scale.double()
+    """In float64, from the angle to the mean."""
     square = space.metric.squared_dist(value, loc).double()
     near = square < (4 * torch.finfo(value.dtype).eps) ** 2
-    theta = torch.where(near, 1.0, square).sqrt()  # a root of zero has no gradient
-    theta = torch.where(near, 0.0, theta) if d == 1 else theta
-    # log(theta / sin theta) from the sine of pi - theta, which is exact at both ends.
-    ratio = (d - 1) * (theta.log() - theta.sin().log()) if d > 1 else torch.zeros_like(theta)
-    first = _log_normal(square, sigma, d) + torch.where(near, 0.0, ratio)
-    # r^(d-1) exp(-r^2 / 2 sigma^2) has fallen below the last bit some 9 sigma past its maximum.
-    reach = float(sigma.detach().max()) * (math.sqrt(d - 1) + 9) if sigma.numel() else 0.0
-    terms = [first]
-    for turn in range(math.ceil(reach / (2 * math.pi))):
-        for r in (2 * math.pi * (turn + 1) - theta, 2 * math.pi * (turn + 1) + theta):
-            volume = (d - 1) * (r.log() - theta.sin().log()) if d > 1 else 0.0
-            term = _log_normal(r.square(), sigma, d) + volume
-            terms.append(torch.where(near, -math.inf, term) if d > 1 else term)
-    return torch.stack(torch.broadcast_tensors(*terms)).logsumexp(0).to(value.dtype)
+    return log_wrapped(square, near, scale.double(), space.dim).to(value.dtype)

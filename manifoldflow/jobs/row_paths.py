@@ -1,5 +1,6 @@
 """The paths of a job: each row's points depend on its own end points, the seed and its number alone."""
 
+import warnings
 from copy import deepcopy
 from functools import lru_cache
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..distributions import BaseDistribution, Dirichlet
-from ..errors import DataError
+from ..errors import ConvergenceWarning, DataError
 from ..flows import ManifoldFlow
 from ..interpolation import (
     METHODS,
@@ -99,15 +100,18 @@ class RealismCurves:
             KeyboardInterrupt: The solver was interrupted; what it has by then is no result.
         """
         nodes = began.to(next(self.flow.parameters()).device)
-        path = optimise(
-            self.energy,
-            nodes[:, 0],
-            nodes[:, -1],
-            segments=self.segments,
-            coarse=self.coarse,
-            starts=nodes,
-            solver=self.solver,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the status of every row is kept
+            path = optimise(
+                self.energy,
+                nodes[:, 0],
+                nodes[:, -1],
+                segments=self.segments,
+                coarse=self.coarse,
+                starts=nodes,
+                solver=self.solver,
+                progress=False,
+            )
         found = path.solution
         if bool((found.status == Status.INTERRUPTED).any()):
             raise KeyboardInterrupt

@@ -35,6 +35,13 @@ class Index(nn.Module, ABC):
         """The index squeezed into [eps, 1 - eps]."""
         return RegularisedIndex(self, eps)
 
+    def smoothed(self, width: float) -> "Index":
+        """The index with its kinks rounded over a `width` of its values; itself where it has none.
+
+        Solvers approach an index with a kink through wide roundings first.
+        """
+        return self
+
 
 class RegularisedIndex(Index):
     r""":math:`ri_\varepsilon = \varepsilon + (1 - 2 \varepsilon) ri`, so that no path has zero or infinite length.
@@ -62,6 +69,11 @@ class RegularisedIndex(Index):
     def forward(self, z: Tensor) -> Tensor:
         """The regularised index; see `Index.forward`."""
         return self.eps + (1 - 2 * self.eps) * self.index(z)
+
+    def smoothed(self, width: float) -> Index:
+        """The smoothed index, squeezed; see `Index.smoothed`."""
+        smooth = self.index.smoothed(width)
+        return self if smooth is self.index else RegularisedIndex(smooth, self.eps)
 
 
 class StandardNormalIndex(Index):
@@ -99,23 +111,47 @@ class StandardNormalIndex(Index):
 
 
 class TwoSidedIndex(Index):
-    """Two-sided typicality 2 min(r, 1 - r) of an index r: low where a point is too plausible to be typical.
+    r"""Two-sided typicality 2 min(r, 1 - r) of an index r: low where a point is too plausible to be typical.
 
     A density index calls the origin of a Gaussian perfectly realistic, though no sample ever lies near it; this
     one does not.
 
     Args:
         index: The one-sided index.
+        rounding: The width w over which the kink at r = 1/2 is rounded. With d = 1 - 2r the index is
+            :math:`(\sqrt{1 + w^2} - \sqrt{d^2 + w^2}) / (\sqrt{1 + w^2} - w)`: 0 where r is 0 or 1, 1 at r = 1/2,
+            smooth for w > 0 and 2 min(r, 1 - r) for w = 0.
+
+    Raises:
+        ValueError: A negative or infinite rounding.
+
+    >>> index = TwoSidedIndex(StandardNormalIndex(8))
+    >>> index(torch.zeros(1, 8)).item()  # the origin is the likeliest point, and no draw is near it
+    0.0
     """
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, *, rounding: float = 0.0) -> None:
         super().__init__()
-        self.index = index
+        if not 0 <= rounding < math.inf:
+            raise ValueError(f"rounding: expected a nonnegative number, got {rounding}; 0 leaves the kink")
+        self.index, self.rounding = index, float(rounding)
 
     def log(self, z: Tensor) -> Tensor:
         """The log of the index; see `Index.log`."""
         below = self.index.log(z)
-        return math.log(2) + torch.minimum(below, log1mexp(below))
+        above, w = log1mexp(below), self.rounding
+        if w == 0:
+            return math.log(2) + torch.minimum(below, above)
+        # The difference of the two roots is (1 - d^2) / (their sum), and 1 - d^2 = 4 r (1 - r) keeps its digits.
+        gap = below.exp() - above.exp()
+        whole = math.sqrt(1 + w * w)
+        # sqrt(1 + w^2) - w = 1 / (sqrt(1 + w^2) + w)
+        return math.log(4 * (whole + w)) + below + above - torch.log(whole + (gap * gap + w * w).sqrt())
+
+    def smoothed(self, width: float) -> Index:
+        """The index with its kink at r = 1/2 rounded; see `Index.smoothed`."""
+        inner = self.index.smoothed(width)
+        return TwoSidedIndex(inner, rounding=max(width, self.rounding))
 
 
 class CallableIndex(Index):

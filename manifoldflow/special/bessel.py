@@ -18,13 +18,13 @@ large numbers remains.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-from . import _bessel_values as values
+from . import _bessel_three, _bessel_values
 
 __all__ = [
     "log_sphere_area",
@@ -48,40 +48,51 @@ def log_sphere_area(n: int) -> float:
 
 def vmf_log_partition(kappa: Tensor, n: int) -> Tensor:
     """L(kappa), the log of the mean of exp(kappa mu.s) over the uniform distribution; derivative A."""
-    return _float64(_LogPartition.apply, kappa, n)
+    return _float64(_LogPartition.apply, "log_partition", kappa, n)
 
 
 def vmf_log_peak(kappa: Tensor, n: int) -> Tensor:
     """kappa - L(kappa), the log density at the mode relative to the uniform distribution."""
-    return _float64(_LogPeak.apply, kappa, n)
+    return _float64(_LogPeak.apply, "log_peak", kappa, n)
 
 
 def vmf_divergence(kappa: Tensor, n: int) -> Tensor:
     """kappa A - L, the Kullback-Leibler divergence to the uniform distribution; derivative kappa A'."""
-    return _float64(_Divergence.apply, kappa, n)
+    return _float64(_Divergence.apply, "divergence", kappa, n)
 
 
 def vmf_mean_length(kappa: Tensor, n: int) -> Tensor:
     """A(kappa) = I_{n/2}(kappa) / I_{n/2-1}(kappa), in [0, 1)."""
-    return _float64(_MeanLength.apply, kappa, n)
+    return _float64(_MeanLength.apply, "mean_length", kappa, n)
 
 
 def vmf_mean_length_complement(kappa: Tensor, n: int) -> Tensor:
     """1 - A(kappa), which A itself cannot tell from 0 at high concentration."""
-    return _float64(_Complement.apply, kappa, n)
+    return _float64(_Complement.apply, "complement", kappa, n)
 
 
 def vmf_mean_length_derivative(kappa: Tensor, n: int) -> Tensor:
     """A'(kappa) = 1 - A^2 - (n - 1) A / kappa, the variance of mu.s."""
-    return _float64(values.derivative, kappa, n)
+    return _float64(None, "derivative", kappa, n)
 
 
 def vmf_transverse_variance(kappa: Tensor, n: int) -> Tensor:
     """A(kappa) / kappa, the variance of a coordinate orthogonal to mu; 1/n at 0."""
-    return _float64(values.transverse_variance, kappa, n)
+    return _float64(None, "transverse_variance", kappa, n)
 
 
-def _float64(function: Callable[[Tensor, int], Tensor], kappa: Tensor, n: int) -> Tensor:
+def _values(n: int) -> Any:
+    """The module that has the formulas for n."""
+    return _bessel_three if n == 3 else _bessel_values
+
+
+def _float64(function: Any, name: str, kappa: Tensor, n: int) -> Tensor:
+    """The value by `function`, which knows its derivative; under forward-mode differentiation by its plain operations.
+
+    torch loses derivatives of derivatives, without a word, where a jvp of an autograd.Function is nested in another.
+    """
+    if function is None or forward_ad._current_level >= 0:
+        return getattr(_values(n), name)(kappa.double(), n).to(kappa.dtype)
     return function(kappa.double(), n).to(kappa.dtype)
 
 
@@ -91,7 +102,7 @@ class _WithDerivative(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def setup_context(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: Tensor) -> None:
         kappa, ctx.n = inputs
         ctx.save_for_backward(kappa)
 
@@ -99,52 +110,52 @@ class _WithDerivative(torch.autograd.Function):
 class _MeanLength(_WithDerivative):
     @staticmethod
     def forward(kappa: Tensor, n: int) -> Tensor:
-        return values.mean_length(kappa, n)
+        return _values(n).mean_length(kappa, n)
 
     @staticmethod
-    def backward(ctx, grad):  # type: ignore[no-untyped-def]
-        return grad * values.derivative(ctx.saved_tensors[0], ctx.n), None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad * _values(ctx.n).derivative(ctx.saved_tensors[0], ctx.n), None
 
 
 class _Complement(_WithDerivative):
     @staticmethod
     def forward(kappa: Tensor, n: int) -> Tensor:
-        return values.complement(kappa, n)
+        return _values(n).complement(kappa, n)
 
     @staticmethod
-    def backward(ctx, grad):  # type: ignore[no-untyped-def]
-        return -grad * values.derivative(ctx.saved_tensors[0], ctx.n), None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return -grad * _values(ctx.n).derivative(ctx.saved_tensors[0], ctx.n), None
 
 
 class _LogPartition(_WithDerivative):
     @staticmethod
     def forward(kappa: Tensor, n: int) -> Tensor:
-        return values.log_partition(kappa, n)
+        return _values(n).log_partition(kappa, n)
 
     @staticmethod
-    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return grad * _MeanLength.apply(ctx.saved_tensors[0], ctx.n), None
 
 
 class _LogPeak(_WithDerivative):
     @staticmethod
     def forward(kappa: Tensor, n: int) -> Tensor:
-        return values.log_peak(kappa, n)
+        return _values(n).log_peak(kappa, n)
 
     @staticmethod
-    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return grad * _Complement.apply(ctx.saved_tensors[0], ctx.n), None
 
 
 class _Divergence(_WithDerivative):
     @staticmethod
     def forward(kappa: Tensor, n: int) -> Tensor:
-        return values.divergence(kappa, n)
+        return _values(n).divergence(kappa, n)
 
     @staticmethod
-    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (kappa,) = ctx.saved_tensors
-        return grad * kappa * values.derivative(kappa, ctx.n), None
+        return grad * kappa * _values(ctx.n).derivative(kappa, ctx.n), None
 
 
 class _Concentration(torch.autograd.Function):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy import stats
 from torch.autograd import gradcheck
+from torch.profiler import ProfilerActivity, profile
 
 from manifoldflow.distributions import WrappedNormal
 from manifoldflow.errors import OffManifoldError
@@ -142,3 +143,33 @@ def test_refuses_spaces_without_a_density():
         WrappedNormal(Hypersphere(3), centre, 1.0)
     with pytest.raises(ValueError, match="scale"):
         WrappedNormal(Hypersphere(2), direction(3), 0.0)
+
+
+def exact_log_prob(theta, sigma, d):
+    """The sum over turns, far past where its terms matter."""
+    turns = 2 * math.pi * torch.arange(-2 - int(12 * sigma), 3 + int(12 * sigma), dtype=torch.float64)
+    r = (theta[:, None] + turns).abs()
+    terms = -0.5 * (r / sigma) ** 2 - d * math.log(sigma * math.sqrt(2 * math.pi)) + (d - 1) * r.log()
+    return terms.logsumexp(-1) - (d - 1) * theta.sin().log()
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 8, 20, 28, 30, 200])
+@pytest.mark.parametrize("sigma", [3.0, 12.999, 13.001, 16.0, 70.0])
+def test_wide_laws_are_the_sum_over_turns(d, sigma):
+    theta = torch.tensor([1e-3, 0.3, 1.5, 3.0, 3.14], dtype=torch.float64)
+    loc, across = torch.eye(d + 1, dtype=torch.float64)[:2]
+    s = theta.cos()[:, None] * loc + theta.sin()[:, None] * across
+    value = WrappedNormal(Hypersphere(d), loc, sigma).log_prob(s)
+    torch.testing.assert_close(value, exact_log_prob(theta, sigma, d), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 6])
+def test_cost_is_bounded_at_any_scale(d):
+    loc, s = direction(d + 1), direction(d + 1, seed=9)
+    scale = torch.tensor([0.5, 1e4, 1e12, 1e150], dtype=torch.float64, requires_grad=True)
+    with profile(activities=[ProfilerActivity.CPU]) as counted:
+        value = WrappedNormal(Hypersphere(d), loc, scale).log_prob(s)
+    assert sum(event.count for event in counted.key_averages()) < 3000  # one for each of 1e4 turns would be more
+    (slope,) = torch.autograd.grad(value.sum(), scale)
+    assert slope.isfinite().all()
+    assert (value[1:].diff().abs() < 1e-6).all()  # flat in the scale

@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pyro.distributions import TorchDistribution
 from torch import Size, Tensor
 from torch.distributions import constraints
 from torch.distributions.constraints import Constraint
 
+from ...checks import check_integer
 from ...special import log1mexp, log_gamma_ratio, log_ndtri, vmf_log_peak, vmf_mean_length_complement
-from ..constraints import check_floating, finite_nonnegative
+from ..base import CheckedDistribution, Parameter
+from ..constraints import as_parameter, check_floating, finite_nonnegative
 
 __all__ = [
     "ReparameterisedAngle",
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 
-class VonMisesFisherAngle(TorchDistribution):
+class VonMisesFisherAngle(CheckedDistribution):
     r"""Angle :math:`\theta \in [0, \pi]` between a von Mises-Fisher draw and its mean direction, in radians.
 
     .. math:: f(\theta) \propto e^{\kappa\cos\theta} \sin^{n-2}\theta
@@ -53,23 +54,15 @@ class VonMisesFisherAngle(TorchDistribution):
     arg_constraints: ClassVar[dict[str, Constraint]] = {"concentration": finite_nonnegative}
     support = constraints.interval(0, math.pi + 1e-6)  # float32's nearest number to pi lies above it
     has_rsample = True
+    concentration = Parameter()
 
     def __init__(self, concentration: Tensor | float, ambient_dim: int, *, validate_args: bool | None = None) -> None:
-        if isinstance(ambient_dim, bool) or not isinstance(ambient_dim, int) or ambient_dim < 2:
-            raise ValueError(f"ambient_dim: expected an integer >= 2, got {ambient_dim!r}")
-        # A plain number, an integer too, is of torch's default dtype.
-        self.concentration = concentration if isinstance(concentration, Tensor) else torch.tensor(float(concentration))
-        check_floating("concentration", self.concentration)
+        ambient_dim = check_integer("ambient_dim", ambient_dim, least=2)
+        concentration = as_parameter("concentration", concentration)
+        check_floating("concentration", concentration)
+        self.concentration = concentration
         self.ambient_dim = ambient_dim
-        super().__init__(self.concentration.shape, Size(), validate_args=validate_args)
-
-    def expand(self, batch_shape: Size, _instance: Any = None) -> "VonMisesFisherAngle":
-        new = self._get_checked_instance(VonMisesFisherAngle, _instance)
-        new.concentration = self.concentration.expand(batch_shape)
-        new.ambient_dim = self.ambient_dim
-        super(VonMisesFisherAngle, new).__init__(Size(batch_shape), Size(), validate_args=False)
-        new._validate_args = self._validate_args
-        return new
+        super().__init__(concentration.shape, Size(), validate_args=validate_args)
 
     def _float64(self, value: Tensor) -> tuple[Tensor, Tensor]:
         theta, kappa = torch.broadcast_tensors(value.double(), self.concentration.double())
@@ -77,8 +70,7 @@ class VonMisesFisherAngle(TorchDistribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density with respect to d theta."""
-        if self._validate_args:
-            self._validate_sample(value)
+        value = self._checked(value)
         theta, kappa = self._float64(value)
         return angle_log_density(theta, kappa, self.ambient_dim).to(value.dtype)
 
@@ -91,6 +83,7 @@ class VonMisesFisherAngle(TorchDistribution):
         return self._log_probability(value, above=True)
 
     def _log_probability(self, value: Tensor, *, above: bool) -> Tensor:
+        value = self._as_value(value)
         theta, kappa = self._float64(value)
         log_tail, upwards = angle_log_tail(theta, kappa, self.ambient_dim)
         direct = upwards if above else ~upwards
@@ -98,19 +91,23 @@ class VonMisesFisherAngle(TorchDistribution):
 
     def cdf(self, value: Tensor) -> Tensor:
         """Probability of a smaller angle."""
+        value = self._as_value(value)
         return self.log_cdf(value.double()).exp().to(value.dtype)
 
     def icdf(self, value: Tensor) -> Tensor:
         """The angle below which the probability is `value`, in [0, 1]."""
+        value = self._as_value(value)
         return self.from_normal(log_ndtri(value.double().log())).to(value.dtype)
 
     def to_normal(self, value: Tensor) -> Tensor:
         """Gaussianise: the standard normal quantile of `cdf(value)`, increasing, exact in both tails."""
+        value = self._as_value(value)
         theta, kappa = self._float64(value)
         return angle_to_normal(theta, kappa, self.ambient_dim).to(value.dtype)
 
     def from_normal(self, value: Tensor) -> Tensor:
         """The inverse of `to_normal`."""
+        value = self._as_value(value)
         z, kappa = self._float64(value)
         return angle_from_normal(z, kappa, self.ambient_dim).to(value.dtype)
 

@@ -59,8 +59,7 @@ class PowerSpherical(AroundLoc):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density with respect to surface area; -inf at the antipode of the mode, unless kappa = 0."""
-        if self._validate_args:
-            self._validate_sample(value)
+        value = self._checked(value)
         quarter = 0.25 * self._squared_chord(value)  # (1 - mu.s) / 2
         total = value.double() + self._row.double()
         opposite = 0.25 * (total * total).sum(-1)  # (1 + mu.s) / 2

@@ -1,7 +1,7 @@
 """What distributions that are rotationally symmetric about a mean direction share: arguments, moments, draws."""
 
 import math
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import torch
 from pyro.distributions.constraints import sphere
@@ -10,8 +10,8 @@ from torch.distributions.constraints import Constraint
 
 from ..._geomstats import Manifold
 from ...manifolds import Hypersphere
-from ..base import BaseDistribution
-from ..constraints import beside_loc, check_floating, finite_nonnegative
+from ..base import BaseDistribution, Parameter
+from ..constraints import beside_loc, check_vector, finite_nonnegative, last_size
 
 __all__ = ["AroundLoc", "around"]
 
@@ -23,26 +23,19 @@ class AroundLoc(BaseDistribution):
     support = sphere
     has_rsample = True
 
-    def __init__(self, loc: Tensor, concentration: Tensor | float, *, validate_args: bool | None = None) -> None:
-        if loc.dim() < 1 or loc.shape[-1] < 2:
-            raise ValueError(f"loc: expected shape (*batch, n) with n >= 2, got {tuple(loc.shape)}")
-        check_floating("loc", loc)
-        concentration, batch_shape = beside_loc("concentration", concentration, loc)
-        self.loc = loc.expand(*batch_shape, loc.shape[-1])
-        self.concentration = concentration.expand(batch_shape)
-        # A mean direction that the whole batch shares is kept as one row, which is faster to sample with.
-        self._row = loc if loc.dim() == 1 else self.loc
-        super().__init__(batch_shape, loc.shape[-1:], validate_args=validate_args)
+    loc = Parameter(event_dim=1)
+    concentration = Parameter(like="loc")
 
-    def expand(self, batch_shape: Size, _instance: Any = None) -> Self:
-        new = self._get_checked_instance(type(self), _instance)
-        batch_shape = Size(batch_shape)
-        new.loc = self.loc.expand(batch_shape + self.event_shape)
-        new.concentration = self.concentration.expand(batch_shape)
-        new._row = self._row if self._row.dim() == 1 else new.loc
-        super(AroundLoc, new).__init__(batch_shape, self.event_shape, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
+    def __init__(self, loc: Tensor, concentration: Tensor | float, *, validate_args: bool | None = None) -> None:
+        check_vector("loc", loc, least=2)
+        concentration, batch_shape = beside_loc("concentration", concentration, loc, keep=True)
+        self.loc, self.concentration = loc, concentration
+        super().__init__(batch_shape, Size((last_size(loc),)), validate_args=validate_args)
+
+    @property
+    def _row(self) -> Tensor:
+        """The mean direction; one row if the whole batch shares it, which is faster to sample with."""
+        return self._loc if self._loc.dim() == 1 else self.loc
 
     @property
     def ambient_dim(self) -> int:

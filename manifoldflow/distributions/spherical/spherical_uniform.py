@@ -1,6 +1,6 @@
 """The uniform distribution on a sphere."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pyro.distributions.constraints import sphere
@@ -46,12 +46,9 @@ class SphericalUniform(BaseDistribution):
         self._like = torch.empty((), dtype=dtype, device=device)
         super().__init__(Size(), Size((dim + 1,)), validate_args=validate_args)
 
-    def expand(self, batch_shape: Size, _instance: Any = None) -> "SphericalUniform":
-        new = self._get_checked_instance(SphericalUniform, _instance)
-        new._manifold, new._like = self._manifold, self._like
-        super(SphericalUniform, new).__init__(Size(batch_shape), self.event_shape, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self._like.dtype
 
     def __repr__(self) -> str:
         return f"SphericalUniform({self._manifold.dim})"
@@ -71,8 +68,7 @@ class SphericalUniform(BaseDistribution):
         return self._like.new_full(self.batch_shape + self.event_shape, 1 / self.event_shape[-1])
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if self._validate_args:
-            self._validate_sample(value)
+        value = self._checked(value)
         shape = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
         return value.new_full(shape, -log_sphere_area(self.event_shape[-1]))
 

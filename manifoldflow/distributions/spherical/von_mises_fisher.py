@@ -79,6 +79,7 @@ class VonMisesFisher(AroundLoc):
 
     def cosine_cdf(self, value: Tensor) -> Tensor:
         """P(mu.s <= value) for cosines in [-1, 1]; `angle` has log tails and more digits near 1."""
+        value = self._as_value(value)
         w = value.double()
         inside = w.abs() < 1
         inner = torch.where(inside, w, 0.0)
@@ -88,6 +89,7 @@ class VonMisesFisher(AroundLoc):
 
     def cosine_icdf(self, value: Tensor) -> Tensor:
         """The cosine below which mu.s lies with probability `value`, in [0, 1]."""
+        value = self._as_value(value)
         p = value.double()
         return self.angle.from_normal(-torch.special.ndtri(p)).cos().to(value.dtype)
 
@@ -98,8 +100,7 @@ class VonMisesFisher(AroundLoc):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density with respect to surface area; free of cancellation at any concentration."""
-        if self._validate_args:
-            self._validate_sample(value)
+        value = self._checked(value)
         kappa = self.concentration.double()
         return (self._log_peak() - 0.5 * kappa * self._squared_chord(value)).to(value.dtype)
 

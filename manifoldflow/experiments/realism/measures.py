@@ -1,11 +1,13 @@
 """What the realism experiment asks of optimised paths: figures 1, 2, 4 to 9, and the soap-bubble test."""
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ...errors import ConvergenceWarning
 from ...interpolation import CurveEnergy, Linear, OptimisedPath, SobolevDescent, Status, optimise, realism_energy
 from ...models import DCGAN, WAE
 from ...realism import (
@@ -85,7 +87,9 @@ def solve(model: DCGAN | WAE, index: Index, start: Tensor, end: Tensor, options:
     """
     energy = realism_energy(index.regularised(options.eps), model.decode, pieces=options.pieces)
     solver = SobolevDescent(tolerance=1e-3, max_iterations=options.iterations, memory=20)
-    path = optimise(energy, start, end, segments=options.segments, solver=solver)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the tables have the share of pairs that converged
+        path = optimise(energy, start, end, segments=options.segments, solver=solver, progress=False)
     if bool((path.solution.status == Status.INTERRUPTED).any()):
         raise KeyboardInterrupt("interrupted; what was trained is kept, and the same command goes on from there")
     return Solved(model, energy, path, Linear(start, end))

@@ -22,11 +22,14 @@ class Conformal:
         value: Points `(rows, n)` to values `(rows,)`.
         cost: Values of any shape to nonnegative costs of the same shape.
         check: Raises ValueError if values of the end points are not what they should be; None: anything goes.
+        smoothed: The same factor with its kinks rounded over a width of the values, for solvers to start with; None
+            for a factor without kinks.
     """
 
     value: Callable[[Tensor], Tensor]
     cost: Callable[[Tensor], Tensor] = torch.abs
     check: Callable[[Tensor], None] | None = None
+    smoothed: "Callable[[float], Conformal] | None" = None
 
 
 def _in_unit_interval(values: Tensor) -> None:
@@ -44,9 +47,17 @@ def realism_cost(index: Callable[[Tensor], Tensor]) -> Conformal:
     curve.
 
     Args:
-        index: Points `(rows, n)` to values in [0, 1], shape `(rows,)`; usually `index.regularised(eps)`.
+        index: Points `(rows, n)` to values in [0, 1], shape `(rows,)`; usually `index.regularised(eps)`. If it has
+            kinks, its `smoothed(width)` rounds them (`manifoldflow.realism.Index.smoothed`).
     """
-    return Conformal(index, lambda values: -torch.log(values), _in_unit_interval)
+    rounded = getattr(index, "smoothed", None)
+    smoothed = None
+    if rounded is not None and rounded(1.0) is not index:
+
+        def smoothed(width: float) -> Conformal:
+            return realism_cost(rounded(width))
+
+    return Conformal(index, lambda values: -torch.log(values), _in_unit_interval, smoothed)
 
 
 def inverse_density(log_density: Callable[[Tensor], Tensor], *, beta: float = 1.0, reference: float = 0.0) -> Conformal:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,10 @@ _ARMIJO = 1e-4
 _FLOOR = 1e-4  # of a segment weight, relative to the curve's mean: weightless stretches must not move freely
 _SMALLEST_STEP = 1e-7
 _PATIENCE = 8  # steps in a row that change the energy by rounding only
+_WIDTHS = (1.0, 0.3, 0.1, 0.03)  # of the rounded kinks, one after the other
+_STAGE = 30  # evaluations with each of them
+_KINKED_MEMORY = 20  # the valley along a kink is steep on both sides: more steps know its direction
+_WINDOW, _SETTLED = 20, 0.01  # evaluations that lower an energy with kinks by less than that share end its descent
 
 
 class Monitor:
@@ -32,9 +36,14 @@ class Monitor:
     def record(self, energy: Tensor, stopped: int) -> None:
         """Append the energies `(pairs,)` reached by now, of which `stopped` are final."""
         self.steps.append((time.perf_counter() - self.began, energy.clone()))
-        if self.finished is not None and stopped > self.stopped:
+        if self.finished is not None:
             self.finished(stopped - self.stopped)
         self.stopped = stopped
+
+    def pulse(self) -> None:
+        """Tell the progress bar that work goes on."""
+        if self.finished is not None:
+            self.finished(0)
 
     def trace(self) -> Trace:
         """What was recorded."""
@@ -94,10 +103,14 @@ class SobolevDescent:
     step of every unfinished pair: where the energy falls enough (Armijo) it is taken, else shortened. Finished pairs
     leave the batch.
 
+    Where the index has a kink, as 2 min(r, 1 - r) at r = 1/2, curves of little energy run along it, and no gradient
+    vanishes there. Such an energy is first minimised with its kinks rounded, less and less, and last as it is; a pair
+    has then settled when 20 evaluations lower its energy by less than 1 %.
+
     Attributes:
         tolerance: A pair has converged when the predicted decrease of its energy, :math:`-g \cdot step`, is below
             this share of the energy.
-        max_iterations: Evaluations after which a pair is given up.
+        max_iterations: Evaluations after which a pair is given up, those with rounded kinks included.
         memory: Steps that BFGS remembers; 0 leaves a Barzilai-Borwein step length.
     """
 
@@ -120,10 +133,33 @@ class SobolevDescent:
         Args:
             energy: The energy.
             nodes: Where to start.
-            finished: Called with how many pairs have stopped since the last call.
+            finished: Called after every evaluation with how many pairs have stopped since the last call.
         """
         monitor = Monitor(len(nodes), finished)
-        run = _Run(self, energy, nodes, monitor)
+        if energy.smoothed(_WIDTHS[0]) is energy:
+            return self._descend(energy, nodes, monitor)
+        memory, spent, interrupted = max(self.memory, _KINKED_MEMORY) if self.memory else 0, 0, False
+        best, budget = nodes, min(_STAGE, self.max_iterations // (2 * len(_WIDTHS)))
+        for width in _WIDTHS if budget else ():
+            stage = replace(self, memory=memory, max_iterations=budget)
+            smooth = energy.smoothed(width)
+            found = stage._descend(smooth, best, Monitor(len(nodes), lambda _: monitor.pulse()))
+            best, spent = energy.domain.enter(found.nodes), spent + int(found.iterations.max())
+            interrupted = bool((found.status == Status.INTERRUPTED).any())
+            if interrupted:
+                break
+        with torch.no_grad():
+            better = energy.inner_segments(best).energy < energy.inner_segments(nodes).energy
+        best = torch.where(per_pair(better), best, nodes)
+        last = replace(self, memory=memory, max_iterations=1 if interrupted else self.max_iterations - spent)
+        found = last._descend(energy, best, monitor, settles=True)
+        stopped = found.status == Status.ITERATION_LIMIT
+        status = torch.where(stopped, Status.INTERRUPTED, found.status) if interrupted else found.status
+        return replace(found, iterations=found.iterations + spent, status=status)
+
+    def _descend(self, energy: CurveEnergy, nodes: Tensor, monitor: Monitor, *, settles: bool = False) -> Solution:
+        """One descent; `settles` lets pairs stop whose energy hardly falls any more."""
+        run = _Run(self, energy, nodes, monitor, settles=settles)
         state = vars(run).copy()
         try:
             while len(run.rows):
@@ -138,8 +174,10 @@ class SobolevDescent:
 class _Run:
     """The state of one descent: `rows` are the unfinished pairs, everything without `all_` is theirs."""
 
-    def __init__(self, options: SobolevDescent, energy: CurveEnergy, nodes: Tensor, monitor: Monitor) -> None:
-        self.options, self.energy, self.monitor = options, energy, monitor
+    def __init__(
+        self, options: SobolevDescent, energy: CurveEnergy, nodes: Tensor, monitor: Monitor, *, settles: bool
+    ) -> None:
+        self.options, self.energy, self.monitor, self.settles = options, energy, monitor, settles
         self.domain: Domain = energy.domain
         self.all_nodes = nodes.clone()
         self.rows = torch.arange(len(nodes), device=nodes.device)
@@ -149,6 +187,7 @@ class _Run:
         self.all_status = torch.full_like(self.rows, Status.INTERRUPTED)
         self.all_iterations = torch.zeros_like(self.rows)
         self.iteration = 1
+        self.marked = self.at.energy  # at the beginning of the present window
         self.memory = Memory(options.memory, nodes[:, 1:-1])
         self.idle = torch.zeros_like(self.rows)
         self.direction = torch.zeros_like(self.at.gradient)
@@ -212,6 +251,10 @@ class _Run:
         done = -self.slope <= self.options.tolerance * self.at.energy
         stalled = ~done & ((self.step < _SMALLEST_STEP) | (self.idle >= _PATIENCE))
         self.finish(done, Status.CONVERGED, stalled)
+        if self.settles and self.iteration % _WINDOW == 0:
+            settled = self.marked - self.at.energy <= _SETTLED * self.at.energy
+            self.marked = self.at.energy
+            self.finish(settled, Status.SETTLED)
         if self.iteration >= self.options.max_iterations:
             self.finish(torch.ones_like(self.rows, dtype=torch.bool), Status.ITERATION_LIMIT)
 
@@ -227,7 +270,7 @@ class _Run:
         stay = ~done
         self.rows, self.nodes, self.at = self.rows[stay], self.nodes[stay], self.at.rows(stay)
         self.direction, self.slope, self.step = self.direction[stay], self.slope[stay], self.step[stay]
-        self.idle = self.idle[stay]
+        self.idle, self.marked = self.idle[stay], self.marked[stay]
         self.memory.keep(stay)
 
     def note(self, done: Tensor, codes: Tensor) -> None:

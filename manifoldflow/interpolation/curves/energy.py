@@ -7,6 +7,7 @@ constant speed.
 """
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Literal
 
@@ -84,6 +85,14 @@ class CurveEnergy:
         self.conformal, self.space, self.rule, self.pieces = conformal, space, rule, pieces
         self.decoder = None if decoder is None else isometric(decoder)
         self.domain = domain_of(space)
+
+    def smoothed(self, width: float) -> "CurveEnergy":
+        """The energy with the kinks of its conformal factor rounded over a width; itself where it has none."""
+        if self.conformal is None or self.conformal.smoothed is None:
+            return self
+        smooth = copy(self)
+        smooth.conformal = self.conformal.smoothed(width)
+        return smooth
 
     def segments(self, nodes: Tensor) -> Segments:
         """Costs and squared decoded lengths of the segments between nodes `(*batch, k + 1, n)` of the space."""

@@ -1,5 +1,6 @@
 """Optimised paths: discrete curves of minimal energy between many pairs of points at once."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, Protocol
@@ -7,6 +8,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from ...errors import ConvergenceWarning
 from ...manifolds import check_points
 from ..paths.geodesic import Geodesic
 from ..paths.lines import Linear
@@ -71,9 +73,12 @@ def optimise(
     solver: Solver | None = None,
     coarse: int = 0,
     chunk: int | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> OptimisedPath:
     """Paths of minimal energy between every pair of points.
+
+    A small decoder runs fastest, and on a busy machine many times faster, in one thread: `torch.set_num_threads(1)`,
+    which the demo sets too; this function leaves the caller's setting alone.
 
     Args:
         energy: What is minimised; it knows the space, the decoder and the conformal factor.
@@ -85,7 +90,7 @@ def optimise(
         solver: `SobolevDescent()` unless given.
         coarse: How many times to halve the number of segments for a coarse solution to start from.
         chunk: How many pairs are solved at once, which bounds the memory; None for all.
-        progress: Show a progress bar of finished pairs.
+        progress: Show a progress bar of finished pairs: True from the beginning, False never, None after two seconds.
 
     Returns:
         The path, with per pair its energy, length, realism, iterations, and whether it converged or why not. A pair for
@@ -94,7 +99,11 @@ def optimise(
 
     Raises:
         ValueError: Fewer than 2 segments, end points off the space or of infinite cost (zero density), an index outside
-            [0, 1], nodes that do not fit.
+            [0, 1], nodes that do not fit, latents of a shape or dtype that the decoder or the index does not take.
+
+    Warns:
+        ConvergenceWarning: Pairs did not converge; it says how many, why, and the remedy. A result that was interrupted
+            says so in its `status` only.
     """
     if segments < 2:
         raise ValueError(f"segments: expected at least 2, got {segments}; the papers use 50")
@@ -113,26 +122,55 @@ def optimise(
     several = starts if isinstance(starts, Sequence) and not isinstance(starts, str) else [starts]
     if not several:
         raise ValueError("starts: expected at least one start, got none; use 'linear'")
-    solver = solver or SobolevDescent()
+    with _bar(len(first) * len(several) * (coarse + 1), show=progress) as finished:
+        solution = _solved(solver or SobolevDescent(), energy, several, first, last, segments, coarse, size, finished)
+    _warn(solution)
+    return OptimisedPath(energy, start, end, solution)
+
+
+def _solved(
+    solver: Solver,
+    energy: CurveEnergy,
+    starts: Sequence[Start],
+    first: Tensor,
+    last: Tensor,
+    segments: int,
+    coarse: int,
+    chunk: int,
+    finished: Callable[[int], None] | None,
+) -> Solution:
+    """Every pair from every start, `chunk` pairs at once; after an interrupt the rest is evaluated only."""
     parts = []
     interrupted = False
-    with _bar(len(first) * len(several) * (coarse + 1), show=progress) as finished:
-        for low in range(0, len(first), size):
-            rows = slice(low, low + size)
-            found: list[Solution] = []
-            for one in several if not interrupted else ():
-                try:
-                    nodes = _starting_nodes(one, energy, first, last, rows, segments)
-                    found.append(_refined(solver, energy, nodes, coarse, finished))
-                    interrupted = _was_interrupted(found[-1])
-                except KeyboardInterrupt:  # outside the solver, as in the search of a graph
-                    interrupted = True
-                if interrupted:
-                    break
-            if not found:
-                found.append(_untried(energy, _starting_nodes("linear", energy, first, last, rows, segments)))
-            parts.append(found[0] if len(several) == 1 else Solution.best(found))
-    return OptimisedPath(energy, start, end, Solution.join(parts))
+    for low in range(0, len(first), chunk):
+        rows = slice(low, low + chunk)
+        found: list[Solution] = []
+        for one in starts if not interrupted else ():
+            try:
+                nodes = _starting_nodes(one, energy, first, last, rows, segments)
+                found.append(_refined(solver, energy, nodes, coarse, finished))
+                interrupted = _was_interrupted(found[-1])
+            except KeyboardInterrupt:  # outside the solver, as in the search of a graph
+                interrupted = True
+            if interrupted:
+                break
+        if not found:
+            found.append(_untried(energy, _starting_nodes("linear", energy, first, last, rows, segments)))
+        parts.append(found[0] if len(starts) == 1 else Solution.best(found))
+    return Solution.join(parts)
+
+
+def _warn(solution: Solution) -> None:
+    """Warn of pairs that did not converge, with the reason that most of them have."""
+    missed = solution.status[~solution.converged & (solution.status != Status.INTERRUPTED)]
+    if len(missed):
+        reason = Status(int(missed.mode().values)).reason
+        warnings.warn(
+            f"optimise: {len(missed)} of {len(solution.status)} pairs did not converge: {reason}; path.solution.status "
+            "and reasons() have the rest",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
 
 
 def _nothing(points: Tensor, segments: int) -> Solution:
@@ -142,12 +180,16 @@ def _nothing(points: Tensor, segments: int) -> Solution:
 
 
 def _check_ends(energy: CurveEnergy, start: Tensor, end: Tensor, chunk: int) -> None:
-    """Raise where an end point has a value outside the factor's range, or an infinite cost."""
+    """Raise where the decoder takes no such latents, or an end point has a value out of range or an infinite cost."""
+    if energy.decoder is not None:
+        with torch.no_grad(), _taken("decoder", start):
+            energy.decoder(start[:1])
     if energy.conformal is None:
         return
     for name, points in (("start", start), ("end", end)):
         with torch.no_grad():
-            values = torch.cat([energy.conformal.value(part) for part in points.split(chunk)])
+            with _taken("index", points):
+                values = torch.cat([energy.conformal.value(part) for part in points.split(chunk)])
             if values.shape != points.shape[:1]:
                 raise ValueError(
                     f"index: expected one value per point, shape {tuple(points.shape[:1])}, got {tuple(values.shape)}"
@@ -161,6 +203,20 @@ def _check_ends(energy: CurveEnergy, start: Tensor, end: Tensor, chunk: int) -> 
                 f"{name}: expected points of positive density, got value {values[row].item():g} and an infinite cost "
                 f"at row {row}; regularise the index (index.regularised(0.1)) or move the point"
             )
+
+
+@contextmanager
+def _taken(name: str, points: Tensor) -> Iterator[None]:
+    """Name what a decoder or an index does not take; torch's own errors name layers and factors of products."""
+    try:
+        yield
+    except (RuntimeError, IndexError) as error:
+        raise ValueError(
+            f"{name}: expected a function of latents (rows, {points.shape[-1]}) in {points.dtype}, got an error: "
+            f"{str(error).splitlines()[0]}; convert the latents to the {name}'s dtype and device "
+            "(z.to(next(model.parameters()))), and latents of more dimensions to vectors (z.flatten(1), and unflatten "
+            f"them in the {name})"
+        ) from error
 
 
 def _starting_nodes(
@@ -230,12 +286,13 @@ def _was_interrupted(solution: Solution) -> bool:
 
 
 @contextmanager
-def _bar(total: int, *, show: bool) -> Iterator[Callable[[int], None] | None]:
-    """What counts finished pairs on a progress bar; None without one."""
-    if not show:
+def _bar(total: int, *, show: bool | None) -> Iterator[Callable[[int], None] | None]:
+    """What counts finished pairs on a progress bar, which appears at once or, for None, after two seconds."""
+    if show is False:
         yield None
         return
     from tqdm.auto import tqdm
 
-    with tqdm(total=total, desc="paths", unit="pair") as bar:
+    # Zero `miniters`: the clock goes on while no pair has finished.
+    with tqdm(total=total, desc="paths", unit="pair", ncols=80, miniters=0, delay=0 if show else 2) as bar:
         yield bar.update

@@ -17,6 +17,7 @@ class Status(IntEnum):
     ITERATION_LIMIT = 2
     NOT_FINITE = 3
     INTERRUPTED = 4
+    SETTLED = 5
 
     @property
     def reason(self) -> str:
@@ -27,6 +28,7 @@ class Status(IntEnum):
             Status.ITERATION_LIMIT: "iteration limit reached; raise max_iterations",
             Status.NOT_FINITE: "the decoder or the index is not finite on the starting path",
             Status.INTERRUPTED: "interrupted; the path is the best so far",
+            Status.SETTLED: "settled: the index has a kink, and 20 evaluations lowered the energy by less than 1 %",
         }[self]
 
 
@@ -76,8 +78,8 @@ class Solution:
 
     @property
     def converged(self) -> Tensor:
-        """Which pairs converged, `(pairs,)`."""
-        return self.status == Status.CONVERGED
+        """Which pairs converged, or settled where the index has a kink, `(pairs,)`."""
+        return (self.status == Status.CONVERGED) | (self.status == Status.SETTLED)
 
     def reasons(self) -> list[str]:
         """Why each pair stopped, in words."""

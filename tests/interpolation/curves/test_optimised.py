@@ -1,6 +1,7 @@
 """Optimised paths: what they return, every start, every way to fail, and the solver's promises."""
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from manifoldflow.errors import OffManifoldError
+from manifoldflow.errors import ConvergenceWarning, OffManifoldError
 from manifoldflow.interpolation import (
     AdamStraightening,
     CurveEnergy,
@@ -37,7 +38,9 @@ def problem(
 def test_energy_never_rises_and_ends_stay(dtype, segments, seed):
     torch.manual_seed(seed)
     energy, start, end = problem(3, dtype=dtype)
-    path = optimise(energy, start, end, segments=segments, solver=SobolevDescent(max_iterations=15))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        path = optimise(energy, start, end, segments=segments, solver=SobolevDescent(max_iterations=15))
     solution = path.solution
     assert path.nodes.shape == (3, segments + 1, 4)
     assert path.nodes.dtype == solution.energy.dtype == dtype
@@ -91,6 +94,7 @@ def test_every_method_agrees():
         torch.testing.assert_close(other.energy, reference, rtol=0.02, atol=0)
 
 
+@pytest.mark.filterwarnings("ignore::manifoldflow.errors.ConvergenceWarning")
 @pytest.mark.parametrize("straighten", [True, False])
 def test_the_papers_recipe_goes_the_same_way(straighten):
     energy, start, end = problem(pairs=3, pieces=2)
@@ -181,7 +185,8 @@ def test_a_decoder_that_fails_for_some_rows_fails_those_pairs_only(solver):
     start = start.clone()
     start[2, 0] = 100.0
     energy = CurveEnergy(decoder=Broken())
-    solution = optimise(energy, start, end, solver=solver).solution
+    with pytest.warns(ConvergenceWarning, match="of 6 pairs did not converge"):
+        solution = optimise(energy, start, end, solver=solver).solution
     assert solution.status[2] == Status.NOT_FINITE
     assert "not finite" in solution.reasons()[2]
     others = [0, 1, 3, 4, 5]
@@ -199,14 +204,18 @@ def test_nodes_that_are_not_finite_do_not_reach_a_decoder_that_refuses_them():
     _, start, end = problem()
     nodes = Linear(start, end)(torch.linspace(0, 1, 9)).clone()
     nodes[2, 4] = torch.nan
-    solution = optimise(CurveEnergy(decoder=decoder), start, end, starts=nodes).solution
+    with pytest.warns(
+        ConvergenceWarning, match="1 of 6 pairs did not converge: the decoder or the index is not finite"
+    ):
+        solution = optimise(CurveEnergy(decoder=decoder), start, end, starts=nodes).solution
     assert (solution.status == Status.NOT_FINITE).tolist() == [False, False, True, False, False, False]
     assert solution.converged.sum() == 5
 
 
 def test_iteration_limit_is_reported():
     energy, start, end = problem()
-    solution = optimise(energy, start, end, solver=SobolevDescent(max_iterations=3)).solution
+    with pytest.warns(ConvergenceWarning, match=r"6 of 6 pairs did not converge: iteration limit .*; raise max_iter"):
+        solution = optimise(energy, start, end, solver=SobolevDescent(max_iterations=3)).solution
     assert (solution.status == Status.ITERATION_LIMIT).all()
     assert solution.iterations.tolist() == [3] * 6
     assert "max_iterations" in solution.reasons()[0]
@@ -266,12 +275,12 @@ def test_an_interrupt_outside_the_solver_keeps_the_chunks_that_are_done(where):
 
 
 def test_an_interrupt_between_two_assignments_leaves_a_consistent_state(monkeypatch):
-    from manifoldflow.interpolation import solver
+    from manifoldflow.interpolation.curves import descent
 
     energy, start, end = problem()
     calls = 0
 
-    class Interrupted(solver.Memory):
+    class Interrupted(descent.Memory):
         def keep(self, rows: Tensor) -> None:
             nonlocal calls
             calls += 1
@@ -279,7 +288,7 @@ def test_an_interrupt_between_two_assignments_leaves_a_consistent_state(monkeypa
                 raise KeyboardInterrupt
             super().keep(rows)
 
-    monkeypatch.setattr(solver, "Memory", Interrupted)
+    monkeypatch.setattr(descent, "Memory", Interrupted)
     solution = optimise(energy, start, end).solution
     assert (solution.status == Status.INTERRUPTED).any()
     torch.testing.assert_close(solution.energy, energy(solution.nodes))

@@ -1,0 +1,1 @@
+"""Kernel densities on spheres, tori, simplices and products of them."""
