@@ -23,9 +23,9 @@ def interpolate(
         list[str] | None,
         typer.Option(
             help="Such as linear, norm-corrected, slerp, geodesic, matched, bridge; what suits the model's base "
-            "(an unsuitable one lists them), or optimised: shortest on the base's manifold where points cost minus the "
-            "log of their two-sided typicality (slower; distances are those of the manifold, not of images). Give it "
-            "several times for several; default: those of the demo."
+            "(an unsuitable one lists them), or typical-curve: shortest on the base's manifold where points cost minus "
+            "the log of their two-sided typicality (slower; distances are those of the manifold, not of images). Give "
+            "it several times for several; default: those of the demo."
         ),
     ] = None,
     pairs: Annotated[int, typer.Option(min=1, help="Pairs of test images of different classes.")] = 100,
@@ -123,7 +123,7 @@ def solve(
     output: Output,
     placed: PlacementOptions,
     method: Annotated[
-        str, typer.Option(help="A method that suits the model's base (an unsuitable one lists them), or optimised.")
+        str, typer.Option(help="A method that suits the model's base (an unsuitable one lists them), or typical-curve.")
     ] = "matched",
     steps: Annotated[int, typer.Option(min=2, help="Times a path, both ends included.")] = 11,
     option: Annotated[

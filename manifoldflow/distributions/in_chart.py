@@ -8,7 +8,10 @@ from torch.distributions import constraints
 
 from .._geomstats import Manifold
 from ..charts import Chart
+from ..manifolds import Euclidean, Simplex
 from .base import BaseDistribution, CheckedDistribution
+from .laws import Law, law_of
+from .lifts import Through
 
 __all__ = ["InChart"]
 
@@ -66,3 +69,11 @@ class InChart(CheckedDistribution):
 
     def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
         return self.base.rsample_in_chart(self.chart, sample_shape)
+
+
+@law_of.register
+def _(base: InChart) -> Law:
+    law = law_of(base.base)
+    # Coordinates that vanish on the simplex are infinite in a chart: there is no way back for all points.
+    lift = None if law.lift is None or isinstance(law.space, Simplex) else Through(law.lift, base.chart)
+    return Law.of(base, f"{law.title} in a chart", space=Euclidean(base.event_shape[-1]), lift=lift)

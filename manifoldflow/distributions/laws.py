@@ -108,7 +108,9 @@ class Law:
     @property
     def size(self) -> float:
         """Number of coordinates of a point; infinite where any number will do."""
-        return math.inf if self.base is None or self.blocks else self.base.event_shape.numel()
+        if self.blocks:
+            return sum(block.size for block in self.blocks)
+        return math.inf if self.base is None else self.base.event_shape.numel()
 
     @property
     def is_flat(self) -> bool:
@@ -201,7 +203,14 @@ def _(base: None) -> Law:
 def _(base: Sequence[Any]) -> Law:
     if not base:
         raise ValueError("base: expected bases with coordinates, got an empty list")
-    return Law.of(base, " and ".join(law_of(b).title for b in base), blocks=tuple(law_of(b) for b in base))
+    blocks = tuple(law_of(one) for one in base)
+    return Law.of(
+        base,
+        " and ".join(block.title for block in blocks),
+        blocks=blocks,
+        is_convex=all(block.is_convex for block in blocks),
+        is_unbounded=all(block.is_unbounded for block in blocks),
+    )
 
 
 @law_of.register

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from torch.distributions import Distribution
 from ..manifolds import is_eager
 from ..special.gamma_tables import GammaToNormal
 
-__all__ = ["Coordinates", "Gammas", "Lift", "Shifted", "spread", "unvalidated"]
+__all__ = ["Coordinates", "Gammas", "Lift", "LogRatios", "Shifted", "Through", "spread", "unvalidated"]
 
 
 class Lift(ABC):
@@ -28,6 +29,7 @@ class Lift(ABC):
 
     event_dim: int = 1
     direction_dim: int = 0
+    draws: bool = False  # whether `encode` draws random numbers
 
     @abstractmethod
     def encode(self, points: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor | None]:
@@ -65,6 +67,49 @@ class Shifted(Lift):
 
     def spread(self, count: int = 1) -> Lift:
         return self if self.loc is None else Shifted(spread(self.loc, self.event_dim, count), self.event_dim)
+
+
+@dataclass(frozen=True)
+class LogRatios(Lift):
+    """A Gaussian in the log-ratios of compositions, of one scale in every direction, around the composition `loc`."""
+
+    loc: Tensor
+
+    def encode(self, points: Tensor, generator: torch.Generator | None) -> tuple[Tensor, None]:
+        ratios = (points / self.loc).log()
+        return ratios - ratios.mean(-1, keepdim=True), None
+
+    def decode(self, normal: Tensor, direction: Tensor | None) -> Tensor:
+        return (normal + self.loc.log()).softmax(-1)
+
+    def spread(self, count: int = 1) -> Lift:
+        return LogRatios(spread(self.loc, 1, count))
+
+
+@dataclass(frozen=True)
+class Through(Lift):
+    """A base in the coordinates of a chart: by the lift of the base itself.
+
+    Args:
+        lift: Of the base.
+        chart: From coordinates to points of the base.
+    """
+
+    lift: Lift
+    chart: Any
+
+    @property
+    def direction_dim(self) -> int:  # type: ignore[override]
+        return self.lift.direction_dim
+
+    def encode(self, points: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor | None]:
+        return self.lift.encode(self.chart(points), generator)
+
+    def decode(self, normal: Tensor, direction: Tensor | None) -> Tensor:
+        return self.chart.inv(self.lift.decode(normal, direction))
+
+    def spread(self, count: int = 1) -> Lift:
+        return Through(self.lift.spread(count), self.chart)
 
 
 @dataclass(frozen=True)
@@ -125,6 +170,8 @@ class Gammas(Lift):
     Args:
         concentration: a, `(n,)`.
     """
+
+    draws = True
 
     def __init__(self, concentration: Tensor) -> None:
         self.dtype = concentration.dtype

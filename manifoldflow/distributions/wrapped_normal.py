@@ -1,20 +1,25 @@
 """The wrapped normal: a Gaussian in a tangent space, laid onto the manifold by the exponential map."""
 
 import math
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Size, Tensor
-from torch.distributions import constraints
+from torch.distributions import Normal, constraints
 from torch.distributions.constraints import Constraint
 
 from .._geomstats import Manifold
 from ..charts import Chart, SimplexChart
-from ..manifolds import Euclidean, Hypersphere, Product, Simplex, Torus, check_points
+from ..manifolds import Euclidean, Hypersphere, Product, Simplex, Torus, check_points, is_eager
 from ..manifolds.torus import wrap
 from ._wrapping import log_normal, log_wrapped
 from .base import BaseDistribution, Parameter
 from .constraints import OnSpace, beside_loc, check_floating, finite_positive, last_size
+from .laws import Law, Statistic, law_of
+from .lifts import Lift, LogRatios, Shifted
+from .spherical.angle_laws import WrappedNormalAngle
+from .spherical.polar import AroundMean, OnCircle
 
 __all__ = ["WrappedNormal"]
 
@@ -162,3 +167,33 @@ def _sphere_log_prob(space: Hypersphere, value: Tensor, loc: Tensor, scale: Tens
     square = space.metric.squared_dist(value, loc).double()
     near = square < (4 * torch.finfo(value.dtype).eps) ** 2
     return log_wrapped(square, near, scale.double(), space.dim).to(value.dtype)
+
+
+_MOST_TURNS = 64
+
+
+@law_of.register
+def _(base: WrappedNormal) -> Law:
+    flat = isinstance(base.space, Euclidean)
+    return Law.of(
+        base,
+        "wrapped normal",
+        lift=_lift(base),
+        statistic=Statistic("distance to the mean", lambda x: base.space.metric.dist(x, base.loc)),
+        coordinates=Normal(base.loc, base.scale[..., None], validate_args=False) if flat else None,
+    )
+
+
+def _lift(base: WrappedNormal) -> Lift | None:
+    """In flat space a Gaussian, on the simplex one in log-ratios, on the sphere the angle to the mean."""
+    if isinstance(base.space, Euclidean):
+        return Shifted(base.loc)
+    if isinstance(base.space, Simplex):
+        return LogRatios(base.loc)
+    if not isinstance(base.space, Hypersphere):
+        return None
+    n = base.event_shape[-1]
+    if is_eager() and bool((base.scale * (math.sqrt(n - 2) + 9) > 2 * math.pi * _MOST_TURNS).any()):
+        return None  # it would take too many terms
+    kind = OnCircle if n == 2 else AroundMean
+    return kind(base.loc, base.scale, partial(WrappedNormalAngle, n=n))

@@ -7,7 +7,7 @@ from pyro.distributions import TorchDistribution
 from scipy.stats import kstest
 from torch import Tensor
 
-from ..distributions import Gaussian, VonMisesFisher
+from ..distributions import Statistic, law_of
 from ..realism import log_density_z
 from .distances import FeatureSpace
 
@@ -48,20 +48,9 @@ class Profile:
     values: Tensor
 
 
-def base_statistic(base: TorchDistribution) -> tuple[str, Tensor | None]:
-    """The name of the one-dimensional statistic on which a base depends, and its mean direction if it has one."""
-    if isinstance(base, Gaussian):
-        return "norm |z|", None
-    if isinstance(base, VonMisesFisher):
-        return "cosine to the mean direction", base.loc
-    return "base log-density (nats)", None
-
-
-def _evaluate(base: TorchDistribution, s: Tensor) -> Tensor:
-    name, direction = base_statistic(base)
-    if direction is not None:
-        return s @ direction
-    return s.norm(dim=-1) if name.startswith("norm") else base.log_prob(s)
+def base_statistic(base: TorchDistribution) -> Statistic:
+    """The number of a point that tells most about where it stands under a base, and its title; see `law_of`."""
+    return law_of(base).statistic
 
 
 def two_sided(below: Tensor) -> Tensor:
@@ -80,23 +69,24 @@ def path_profile(base: TorchDistribution, points: Tensor, times: Tensor, *, seed
     The law of the log-density of a draw is exact for the Gaussian and the von Mises-Fisher base, sampled for others;
     `seed` decides those draws.
     """
+    shown = law_of(base).statistic
     z, scores, values = [], [], []
     for part in points.split(100):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # so that every part is judged by the same draws
             z.append(log_density_z(base, part))
             scores.append(log_density_z(base, part, normal_score=True))
-        values.append(_evaluate(base, part))
+        values.append(shown.of(part))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         draws = base.sample((_DRAWS,))
     below = torch.special.ndtr(torch.cat(scores).double())
     statistic, quantiles = torch.cat(values), torch.tensor(_BAND, dtype=points.dtype)
     return Profile(
-        statistic=base_statistic(base)[0],
+        statistic=shown.title,
         times=times,
         path=statistic.quantile(quantiles, dim=0),
-        base=_evaluate(base, draws).quantile(quantiles),
+        base=shown.of(draws).quantile(quantiles),
         z_score=torch.cat(z).mean(0),
         typicality=two_sided(below).mean(0),
         ks=torch.tensor([kstest(column.numpy(), "uniform").statistic for column in below.T]),

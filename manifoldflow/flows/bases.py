@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from math import sqrt
 
 import torch
 
 from ..charts import Chart, Identity, IsometricLogRatio, Stereographic
-from ..distributions import BaseDistribution, Dirichlet, Gaussian, VonMisesFisher
+from ..distributions import BaseDistribution, Dirichlet, Gaussian, Law, VonMisesFisher, law_of
 
 __all__ = ["BASES", "BaseChoice", "make_base"]
 
@@ -18,14 +19,20 @@ _LARGEST_CONCENTRATION = 1e8
 class BaseChoice:
     """A named family of base distributions: `build(dim, parameter)` gives the chart and the base.
 
-    `symbol` is how tables write a value of the parameter, with spaces that do not break.
+    `symbol` is how tables write a value of the parameter, with spaces that do not break; `compared` are the methods
+    that are compared unless told otherwise: the published ones, and the law-preserving one.
     """
 
-    title: str
     parameter: str
     symbol: str
     default: float
     build: Callable[[int, float], tuple[Chart, BaseDistribution]]
+    compared: tuple[str, ...]
+
+    @cached_property
+    def law(self) -> Law:
+        """What is known about the family, such as its title; that of its default in two dimensions."""
+        return law_of(self.build(2, self.default)[1])
 
 
 def _gaussian(dim: int, scale: float) -> tuple[Chart, BaseDistribution]:
@@ -55,9 +62,15 @@ def _dirichlet(dim: int, concentration: float) -> tuple[Chart, BaseDistribution]
 
 
 BASES = {
-    "gaussian": BaseChoice("Gaussian", "standard deviation", "σ\u00a0=\u00a0{}", 1.0, _gaussian),
-    "vmf": BaseChoice("von Mises-Fisher", "concentration over d", "κ\u00a0=\u00a0{}\u00a0d", 1.0, _von_mises_fisher),
-    "dirichlet": BaseChoice("Dirichlet", "concentration of each coordinate", "α\u00a0=\u00a0{}", 2.0, _dirichlet),
+    "gaussian": BaseChoice(
+        "standard deviation", "σ\u00a0=\u00a0{}", 1.0, _gaussian, ("linear", "norm-corrected", "slerp", "matched")
+    ),
+    "vmf": BaseChoice(
+        "concentration over d", "κ\u00a0=\u00a0{}\u00a0d", 1.0, _von_mises_fisher, ("geodesic", "matched")
+    ),
+    "dirichlet": BaseChoice(
+        "concentration of each coordinate", "α\u00a0=\u00a0{}", 2.0, _dirichlet, ("linear", "geodesic", "matched")
+    ),
 }
 
 

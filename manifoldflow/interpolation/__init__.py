@@ -16,6 +16,7 @@ from .curves.optimised import OptimisedPath, optimise
 from .curves.recipe import AdamStraightening
 from .curves.solution import Solution, Status, Trace
 from .curves.starts import GraphStart, multi_start
+from .curves.typical import typicality_energy
 from .methods import METHODS, Method, build_path, interpolate, interpolate_all, methods_for
 from .paths.combination import combine, frechet_combine, grid, subspace
 from .paths.geodesic import Geodesic
@@ -82,6 +83,7 @@ __all__ = [
     "CurveEnergy",
     "Segments",
     "realism_energy",
+    "typicality_energy",
     "GraphStart",
     "multi_start",
     "OptimisedPath",

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..distributions import BaseDistribution, Dirichlet
+from ..distributions import BaseDistribution, law_of
 from ..errors import ConvergenceWarning, DataError
 from ..flows import ManifoldFlow
 from ..interpolation import (
@@ -20,9 +20,8 @@ from ..interpolation import (
     interpolate,
     methods_for,
     optimise,
-    realism_energy,
+    typicality_energy,
 )
-from ..realism import DensityIndex, Index, TwoSidedIndex
 
 __all__ = ["OPTIMISED", "JobPaths", "RealismCurves", "row_seed"]
 
@@ -36,9 +35,7 @@ OPTIMISED = {
     "tolerance": 1e-3,
     "max_iterations": 100,
 }
-"""Options with their defaults, which are those of `manifoldflow interpolate --method optimised`."""
-
-_DRAWS, _DRAWS_AT_ONCE = 10_000, 1_000
+"""Options with their defaults, which are those of `manifoldflow interpolate --method typical-curve`."""
 
 
 class RealismCurves:
@@ -47,7 +44,7 @@ class RealismCurves:
     Args:
         flow: Decodes; its base may be on any device by the time of a call.
         base: The base on the CPU, from which torch's global generator takes 10,000 draws for the index.
-        index: "density", or "typical" for the two-sided index, low where a point is more probable than draws are.
+        index: As `typicality_energy` takes it.
         measure: Where lengths are: "manifold", or "images" for the distances of decoded points.
         eps: Squeezes the index into [eps, 1 - eps].
         segments, coarse: As `optimise` takes them.
@@ -73,19 +70,18 @@ class RealismCurves:
         tolerance: float,
         max_iterations: int,
     ) -> None:
-        if index not in ("density", "typical"):
-            raise ValueError(f"index: expected 'density' or 'typical', got {index!r}")
         if measure not in ("manifold", "images"):
             raise ValueError(f"measure: expected 'manifold' or 'images', got {measure!r}")
         if type(segments) is not int or type(coarse) is not int or coarse < 0 or segments >> coarse < 2:
             raise ValueError(f"segments, coarse: expected at least 2 segments left, got {segments} and {coarse}")
-        parts = [_DRAWS_AT_ONCE] * (_DRAWS // _DRAWS_AT_ONCE)
-        scores = torch.cat([base.log_prob(base.sample((count,))) for count in parts])
-        realism: Index = DensityIndex(lambda s: flow.base.log_prob(s), scores)
-        if index == "typical":
-            realism = TwoSidedIndex(realism)
-        decoder = (lambda s: flow.decode(s).flatten(1)) if measure == "images" else None
-        self.energy: CurveEnergy = realism_energy(realism.regularised(eps), decoder, space=base.manifold, pieces=pieces)
+        self.energy: CurveEnergy = typicality_energy(
+            flow.base,
+            flow.decode if measure == "images" else None,
+            space=base.manifold,
+            index=index,
+            eps=eps,
+            pieces=pieces,
+        )
         self.flow, self.segments, self.coarse = flow, segments, coarse
         self.solver = SobolevDescent(tolerance=tolerance, max_iterations=max_iterations)
 
@@ -97,7 +93,7 @@ class RealismCurves:
             `iterations` and `status`, (b,).
 
         Raises:
-            KeyboardInterrupt: The solver was interrupted; what it has by then is no result.
+            KeyboardInterrupt: The solver was interrupted; partial results are discarded.
         """
         nodes = began.to(next(self.flow.parameters()).device)
         with warnings.catch_warnings():
@@ -144,10 +140,11 @@ class JobPaths:
 
     Args:
         flow: Whose base the points belong to.
-        method: A method that suits the base, or "optimised", which starts from matched paths; see `RealismCurves`.
+        method: A method that suits the base, or "typical-curve", which starts from matched paths; see `RealismCurves`.
+            ("optimised" is its name in older runs.)
         steps: Number of times m, both ends included.
-        seed: Of the random methods' noise, and of the draws behind the index of "optimised".
-        options: Of the method, as its class takes them; for "optimised" those of `OPTIMISED`.
+        seed: Of the random methods' noise, and of the draws behind the index of "typical-curve".
+        options: Of the method, as its class takes them; for "typical-curve" those of `OPTIMISED`.
 
     Raises:
         DataError: A method that does not suit the base, fewer than 2 steps, an option that the method does not take.
@@ -157,22 +154,23 @@ class JobPaths:
         self, flow: ManifoldFlow, *, method: str, steps: int, seed: int = 0, options: dict[str, Any] | None = None
     ) -> None:
         self.flow, self.steps, self.seed = flow, steps, seed
-        self.method, self.options = method.replace("_", "-").lower(), dict(options or {})
+        name = method.replace("_", "-").lower()
+        self.method, self.options = "typical-curve" if name == "optimised" else name, dict(options or {})
         self.base = deepcopy(flow.base)  # stays where it is when the flow moves
         if steps < 2:
             raise DataError(f"steps: expected at least 2, got {steps}")
-        allowed = [*methods_for(self.base), "optimised"]
+        allowed = [*methods_for(self.base), "typical-curve"]
         if self.method not in allowed:
             raise DataError(f"method: expected one of {', '.join(allowed)} for this base, got {method!r}")
-        self._joined_by = "matched" if self.method == "optimised" else self.method
+        self._joined_by = "matched" if self.method == "typical-curve" else self.method
         # The Gamma totals of matched paths under a Dirichlet are random too.
-        of_gammas = self._joined_by == "matched" and isinstance(self.base, Dirichlet)
-        self.random = METHODS[self.method].random or of_gammas
+        lift = law_of(self.base).lift
+        self.random = METHODS[self.method].random or (self._joined_by == "matched" and lift is not None and lift.draws)
         self._curves: RealismCurves | None = None
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(seed)
             try:
-                if self.method == "optimised":
+                if self.method == "typical-curve":
                     self._curves = RealismCurves(flow, self.base, **{**OPTIMISED, **self.options})
                 elif self.options:
                     trial = self.base.sample((2,))
@@ -183,7 +181,7 @@ class JobPaths:
     @property
     def solved(self) -> tuple[str, ...]:
         """What the method says of each row beside the points; see `interpolation.Solution`."""
-        return ("energy", "length", "realism", "iterations", "status") if self.method == "optimised" else ()
+        return ("energy", "length", "realism", "iterations", "status") if self.method == "typical-curve" else ()
 
     def __call__(self, rows: Tensor, start: Tensor, end: Tensor) -> dict[str, Tensor]:
         """`points` (b, m, n) of the `rows` (b,) with the ends (b, n), and what `solved` names, (b,), on the CPU.

@@ -8,7 +8,7 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, kl_divergence
 
-from ..distributions import Dirichlet, Gaussian, SphericalUniform, VonMisesFisher
+from ..distributions import Gaussian, law_of
 
 __all__ = ["VAE"]
 
@@ -107,18 +107,15 @@ class VAE(nn.Module):
                 f"x: expected images of shape (rows, {', '.join(map(str, self.image_shape))}), got {tuple(x.shape)}"
             )
         place, spread = self.encoder(x).chunk(2, -1)
-        if isinstance(self._prior, (VonMisesFisher, SphericalUniform)):
-            loc = place / torch.linalg.vector_norm(place, dim=-1, keepdim=True)
-            # A cone whose angle does not depend on the dimension.
-            return VonMisesFisher(loc, 1 + self.latent_dim * nn.functional.softplus(spread[:, 0]))
-        if isinstance(self._prior, Dirichlet):
-            return Dirichlet(0.05 + nn.functional.softplus(place))
+        family = law_of(self._prior).variational
+        if family is not None:
+            return family(place, spread)
         return Gaussian(place, nn.functional.softplus(spread) + 1e-4)
 
     def encode(self, x: Tensor) -> Tensor:
         """The centre of q(z|x), `(rows, n)`: its mode on the sphere, its mean elsewhere."""
         posterior = self.posterior(x)
-        return posterior.loc if isinstance(posterior, VonMisesFisher) else posterior.mean
+        return posterior.mode if law_of(posterior).on_sphere else posterior.mean
 
     def decode(self, z: Tensor) -> Tensor:
         """The mean image of p(x|z) for latents `(rows, n)`, values in [0, 1]."""

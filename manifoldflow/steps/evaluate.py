@@ -221,9 +221,9 @@ def _names(runs: list[TrainedRun]) -> list[tuple[str, str]]:
         choice = BASES[base]
         parameter = choice.default if run.description.base_parameter is None else run.description.base_parameter
         if bases.count(base) == 1:
-            names.append((choice.title, base))
+            names.append((choice.law.title, base))
         else:
-            names.append((f"{choice.title} ({choice.symbol.format(f'{parameter:g}')})", f"{base}-{parameter:g}"))
+            names.append((f"{choice.law.title} ({choice.symbol.format(f'{parameter:g}')})", f"{base}-{parameter:g}"))
     return names
 
 

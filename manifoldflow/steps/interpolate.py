@@ -13,7 +13,7 @@ from ..data import ImageSet, dequantise, hashed_uniform, load_images, quantise
 from ..errors import DataError
 from ..evaluation import choose_pairs
 from ..files import new_folder
-from ..flows import ManifoldFlow
+from ..flows import BASES, ManifoldFlow
 from ..interpolation import METHODS, grid, interpolate, methods_for
 from ..jobs import JobPaths
 from ..report.strips import image_grid
@@ -30,11 +30,7 @@ __all__ = [
     "pair_source",
 ]
 
-DEMO_METHODS: dict[str, tuple[str, ...]] = {
-    "gaussian": ("linear", "norm-corrected", "slerp", "matched"),
-    "vmf": ("geodesic", "matched"),
-    "dirichlet": ("linear", "geodesic", "matched"),
-}
+DEMO_METHODS: dict[str, tuple[str, ...]] = {name: choice.compared for name, choice in BASES.items()}
 """For each base the methods that are compared unless told otherwise: the published ones, and the law-preserving one."""
 
 _PAIRS_A_CHUNK = 100
@@ -46,8 +42,8 @@ _Join = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def _methods(run: TrainedRun, wanted: list[str] | None) -> list[str]:
-    allowed = [*methods_for(run.flow.base), "optimised"]
-    names = [m.replace("_", "-") for m in wanted] if wanted else list(DEMO_METHODS[run.description.base])
+    allowed = [*methods_for(run.flow.base), "typical-curve"]
+    names = [_current(name) for name in wanted] if wanted else list(DEMO_METHODS[run.description.base])
     if len(set(names)) < len(names):
         raise DataError(f"method: expected different methods, got {', '.join(names)}")
     for name in names:
@@ -56,6 +52,12 @@ def _methods(run: TrainedRun, wanted: list[str] | None) -> list[str]:
                 f"method: expected one of {', '.join(allowed)} for the base {run.description.base}, got {name!r}"
             )
     return names
+
+
+def _current(name: str) -> str:
+    """A method's name as the table has it; what older runs call optimised is the typical curve."""
+    name = name.replace("_", "-")
+    return "typical-curve" if name == "optimised" else name
 
 
 def encoded(run: TrainedRun, data: ImageSet, index: Tensor, seed: int, *, chunk: int = 500) -> Iterator[Tensor]:
@@ -124,7 +126,7 @@ def interpolate_step(
     Args:
         model: A folder that `train_step` wrote.
         out: New folder.
-        methods: Names that suit the model's base, or "optimised" (see `jobs.JobPaths`); None for
+        methods: Names that suit the model's base, or "typical-curve" (see `jobs.JobPaths`); None for
             `DEMO_METHODS[base]`.
         pairs: How many pairs of different classes, from the model's test images.
         steps: Times, both ends included.
@@ -221,10 +223,10 @@ def _more_pictures(
 def _joining(flow: ManifoldFlow, method: str, steps: int, seed: int) -> _Join:
     """What gives the points (b, m, n) of rows (b,) between their ends (b, n).
 
-    Made while the flow is on the CPU, where all paths but optimised ones are computed: so they are the same for every
+    Made while the flow is on the CPU, where all paths but typical curves are computed: so they are the same for every
     device.
     """
-    if method == "optimised":
+    if method == "typical-curve":
         paths = JobPaths(flow, method=method, steps=steps, seed=seed)
         return lambda rows, start, end: paths(rows, start, end)["points"]
     base, generator = deepcopy(flow.base), torch.Generator().manual_seed(seed)

@@ -54,7 +54,7 @@ def solve_step(
         ends: What `ends_step` wrote, or an .npz file or folder of .npy files with `start` and `end`: points, or images
             (uint8), which are encoded.
         out: New folder.
-        method: A method that suits the base, or "optimised".
+        method: A method that suits the base, or "typical-curve".
         steps: Times m of a path, both ends included.
         seed: Of random paths and of the dequantisation of images; each row's noise is a function of (seed, row).
         options: Of the method, plain values; see `jobs.JobPaths`.
@@ -99,7 +99,7 @@ def solve_step(
         },
         record={
             "paths": {"model": relative_to(model, out), "ends": relative_to(ends, out)},
-            "base": BASES[saved.description.base].title,
+            "base": BASES[saved.description.base].law.title,
             "versions": versions(),
         },
         ends=points,

@@ -149,7 +149,7 @@ def test_images_are_encoded_with_noise_by_row(vmf):
 def test_optimised_paths_cost_less_than_their_start(models, base, choice):
     model = models[base]
     options = {"index": choice[0], "measure": choice[1], "segments": 8, "max_iterations": 15}
-    solver = model.solver("optimised", options=options)
+    solver = model.solver("typical-curve", options=options)
     found = solve(solver, model, rows=ROWS[:3])
     assert found["status"].dtype == np.int64
     np.testing.assert_allclose(found["realism"], np.exp(-found["length"]), rtol=1e-5)
@@ -162,7 +162,7 @@ def test_optimised_paths_cost_less_than_their_start(models, base, choice):
 
 
 def test_an_interrupted_solver_gives_no_result(vmf, monkeypatch):
-    solver = vmf.solver("optimised", options={"segments": 8})
+    solver = vmf.solver("typical-curve", options={"segments": 8})
     segments, left = CurveEnergy.inner_segments, [5]
 
     def interrupted(self, nodes):
@@ -180,15 +180,15 @@ def test_an_interrupted_solver_gives_no_result(vmf, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"method": "bridge"}, "method: expected one of .*, optimised for this base, got 'bridge'"),
+        ({"method": "bridge"}, "method: expected one of .*, typical-curve for this base, got 'bridge'"),
         ({"method": "geodesic", "steps": 1}, "steps: expected at least 2, got 1"),
         ({"method": "geodesic", "options": {"speed": 2}}, "option: the method geodesic does not take"),
         ({"method": "typical-bridge", "options": {"spread": 7}}, r"spread: expected an angle"),
-        ({"method": "optimised", "options": {"index": "best"}}, "index: expected 'density' or 'typical'"),
-        ({"method": "optimised", "options": {"measure": "feet"}}, "measure: expected 'manifold' or 'images'"),
-        ({"method": "optimised", "options": {"segments": 1}}, "segments, coarse: expected at least 2 segments"),
-        ({"method": "optimised", "options": {"eps": 2}}, r"eps: expected a number in \[0, 1/2\]"),
-        ({"method": "optimised", "options": {"steps": 2}}, "option: the method optimised does not take"),
+        ({"method": "typical-curve", "options": {"index": "best"}}, "index: expected 'density' or 'typical'"),
+        ({"method": "typical-curve", "options": {"measure": "feet"}}, "measure: expected 'manifold' or 'images'"),
+        ({"method": "typical-curve", "options": {"segments": 1}}, "segments, coarse: expected at least 2 segments"),
+        ({"method": "typical-curve", "options": {"eps": 2}}, r"eps: expected a number in \[0, 1/2\]"),
+        ({"method": "typical-curve", "options": {"steps": 2}}, "option: the method typical-curve does not take"),
     ],
 )
 def test_wrong_settings_are_refused_before_any_row(vmf, settings, message):

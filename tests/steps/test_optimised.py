@@ -18,7 +18,7 @@ def test_paths_stay_typical_and_cost_less_than_matched_ones(name):
     before = torch.random.get_rng_state()
     points, matched = (
         JobPaths(flow, method=method, steps=7, seed=1)(torch.arange(4), start, end)["points"]
-        for method in ("optimised", "matched")
+        for method in ("typical-curve", "matched")
     )
     assert torch.equal(torch.random.get_rng_state(), before)
     assert points.shape == (4, 7, start.shape[-1])
@@ -30,9 +30,9 @@ def test_paths_stay_typical_and_cost_less_than_matched_ones(name):
 
 
 def test_a_trained_flow_takes_the_method(demo, tmp_path):
-    interpolate_step(demo[0] / "models" / "gaussian", tmp_path / "paths", methods=["optimised"], pairs=3, steps=5)
+    interpolate_step(demo[0] / "models" / "gaussian", tmp_path / "paths", methods=["typical-curve"], pairs=3, steps=5)
     _, record, (stored,) = read_interpolations(tmp_path / "paths")
-    assert record["settings"]["methods"] == ["optimised"]
+    assert record["settings"]["methods"] == ["typical-curve"]
     found = stored.load()
     assert found.images.shape == (3, 5, 1, 8, 8)
     assert found.points.isfinite().all()

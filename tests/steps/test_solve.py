@@ -85,10 +85,10 @@ def test_commands_in_a_row(model, tmp_path):
     result = CliRunner().invoke(app, ["ends", str(model), "--pairs", "6", "--out", ends])
     assert result.exit_code == 0
     solve = ["solve", str(model), ends, "--out", str(out), "--accelerator", "cpu"]
-    options = ["--method", "optimised", "--option", "segments=4", "--option", "max_iterations=3", "--option"]
+    options = ["--method", "typical-curve", "--option", "segments=4", "--option", "max_iterations=3", "--option"]
     result = CliRunner().invoke(app, [*solve, *options, "index=typical", "--store", "points"])
     assert result.exit_code == 0, result.output
-    assert "6 rows by optimised" in result.output
+    assert "6 rows by typical-curve" in result.output
     assert json.loads((out / "manifoldflow.json").read_text())["settings"]["options"] == {
         "segments": 4,
         "max_iterations": 3,

@@ -5,6 +5,7 @@ no digits of an angle near 0.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,6 +30,8 @@ __all__ = [
     "angle_to_normal",
     "sample_angle",
     "sample_haversine",
+    "solve_angle",
+    "tail_masses",
 ]
 
 
@@ -187,31 +190,50 @@ def _room(theta: Tensor, upwards: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _reach(theta: Tensor, kappa: Tensor, n: int, upwards: Tensor) -> Tensor:
+def _reach(theta: Tensor, upwards: Tensor, log_ratio: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """The share of the room, going away from the bulk, over which the density falls by e^-_DROP."""
     room = _room(theta, upwards)
     # Bisection of the distance on a log scale; the density falls all the way, and a factor of 1.1 is enough.
     low, high = torch.full_like(theta, -45.0), torch.zeros_like(theta)
     for _ in range(9):
         middle = 0.5 * (low + high)
-        fallen = _log_ratio(room * middle.exp(), theta, kappa, n) < -_DROP
+        fallen = log_ratio(room * middle.exp(), theta) < -_DROP
         low, high = torch.where(fallen, low, middle), torch.where(fallen, middle, high)
     return high.exp()
+
+
+def tail_masses(
+    theta: Tensor, upwards: Tensor, log_ratio: Callable[[Tensor, Tensor], Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gauss-Legendre quadrature of f / f(theta) over the tail that leads from `theta` `(*, 1)` away from the bulk.
+
+    Args:
+        theta: The angle.
+        upwards: Whether the tail leads to pi, or to 0.
+        log_ratio: log f(theta + delta) / f(theta) from delta and theta.
+
+    Returns:
+        The length of the tail, `(*, 1)`; the distances of the nodes and the density there times their weights.
+    """
+    nodes, weights = _NODES.to(theta.device), _WEIGHTS.to(theta.device)
+    # Only the share is a constant for autograd: a tail that reaches the end keeps ending there.
+    reach = _room(theta, upwards) * _reach(theta, upwards, log_ratio)
+    delta = reach * nodes
+    return reach.abs(), delta, weights * log_ratio(delta, theta).exp()
 
 
 def angle_tail(theta: Tensor, kappa: Tensor, n: int, upwards: Tensor) -> tuple[Tensor, Tensor]:
     r"""Integrals of f and of (cos - A) f from theta to pi (`upwards`) or from 0 to theta, over f(theta).
 
-    Accurate where the tail leads away from the bulk. Gauss-Legendre quadrature over the reach of the tail.
+    Accurate where the tail leads away from the bulk.
     """
-    nodes, weights = _NODES.to(theta.device), _WEIGHTS.to(theta.device)
-    # Only the share is a constant for autograd: a tail that reaches the end keeps ending there.
-    reach = _room(theta, upwards) * _reach(theta, kappa, n, upwards)
-    theta, kappa_, delta = theta[..., None], kappa[..., None], reach[..., None] * nodes
-    mass = weights * _log_ratio(delta, theta, kappa_, n).exp()
+    column = theta[..., None]
+    reach, delta, mass = tail_masses(
+        column, upwards[..., None], lambda away, start: _log_ratio(away, start, kappa[..., None], n)
+    )
     # cos - A = (1 - A) - (1 - cos)
-    centred = vmf_mean_length_complement(kappa, n)[..., None] - 2 * torch.sin(0.5 * (theta + delta)).square()
-    return reach.abs() * mass.sum(-1), reach.abs() * (mass * centred).sum(-1)
+    centred = vmf_mean_length_complement(kappa, n)[..., None] - 2 * torch.sin(0.5 * (column + delta)).square()
+    return (reach * mass).sum(-1), (reach * mass * centred).sum(-1)
 
 
 def _leads_upwards(theta: Tensor, kappa: Tensor, n: int) -> Tensor:
@@ -269,30 +291,42 @@ def _mode_and_spread(kappa: Tensor, n: int) -> tuple[Tensor, Tensor]:
     return torch.acos(cosine.clamp(max=1)), curvature.clamp(min=1).rsqrt()
 
 
+@torch.no_grad()
+def solve_angle(
+    z: Tensor, start: Tensor, to_normal: Callable[[Tensor], Tensor], log_density: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """The angle with `to_normal(angle) = z`, by Newton's method from a first guess `start`, within a bracket.
+
+    In x = log tan(theta/2) both ends are at infinity, and z grows there like the root of |x|.
+    """
+    x = (0.5 * start).tan().log()
+    low, high = torch.full_like(z, -690.0), torch.full_like(z, 40.0)
+    fixed = ~z.isfinite()  # the ends are known, and nothing else would ever be close to them
+    x = torch.where(fixed, torch.where(z < 0, low, torch.where(z > 0, high, z)), x)
+    for _ in range(_MOST_STEPS):
+        theta = 2 * x.exp().atan()
+        now = to_normal(theta)
+        low, high = torch.where(now < z, x, low), torch.where(now < z, high, x)
+        log_slope = log_density(theta) + 0.5 * now * now + _HALF_LOG_TWO_PI
+        new = x - (now - z) / (log_slope.exp() * theta.sin())
+        close = (new - x).abs() <= 1e-9 * x.abs().clamp(min=1)  # convergence is quadratic: the next step is exact
+        new = torch.where(close | ((new > low) & (new < high)), new, 0.5 * (low + high))
+        x = torch.where(fixed, x, new)
+        if bool((close | fixed).all()):
+            break
+    return 2 * x.exp().atan()
+
+
 class _FromNormal(torch.autograd.Function):
     """The inverse of `angle_to_normal` in theta: Newton's method there, where the law is nearly a line."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, kappa: Tensor, n: int) -> Tensor:
-        # In x = log tan(theta/2) both ends are at infinity, and z grows there like the root of |x|.
         mode, spread = _mode_and_spread(kappa, n)
         start = torch.maximum(mode + spread * z, 0.1 * spread.clamp(max=1)).clamp(max=3.0)
-        x = (0.5 * start).tan().log()
-        low, high = torch.full_like(z, -690.0), torch.full_like(z, 40.0)
-        fixed = ~z.isfinite()  # the ends are known, and nothing else would ever be close to them
-        x = torch.where(fixed, torch.where(z < 0, low, torch.where(z > 0, high, z)), x)
-        for _ in range(_MOST_STEPS):
-            theta = 2 * x.exp().atan()
-            now = angle_to_normal(theta, kappa, n)
-            low, high = torch.where(now < z, x, low), torch.where(now < z, high, x)
-            log_slope = angle_log_density(theta, kappa, n) + 0.5 * now * now + _HALF_LOG_TWO_PI
-            new = x - (now - z) / (log_slope.exp() * theta.sin())
-            close = (new - x).abs() <= 1e-9 * x.abs().clamp(min=1)  # convergence is quadratic: the next step is exact
-            new = torch.where(close | ((new > low) & (new < high)), new, 0.5 * (low + high))
-            x = torch.where(fixed, x, new)
-            if bool((close | fixed).all()):
-                break
-        theta = 2 * x.exp().atan()
+        theta = solve_angle(
+            z, start, lambda angle: angle_to_normal(angle, kappa, n), lambda angle: angle_log_density(angle, kappa, n)
+        )
         ctx.n = n
         ctx.save_for_backward(z, kappa, theta)
         return theta

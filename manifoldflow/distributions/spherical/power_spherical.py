@@ -1,13 +1,19 @@
 """The power spherical distribution: like von Mises-Fisher, with a closed-form normaliser."""
 
 import math
+from functools import partial
 
 import torch
 from torch import Size, Tensor
 from torch.distributions import Gamma
 
+from ...manifolds import is_eager
 from ...special import digamma_difference, log_gamma_ratio
+from ..laws import Law, Statistic, law_of
+from .angle_laws import PowerSphericalAngle
+from .polar import AroundMean, OnCircle
 from .rotational import AroundLoc, around
+from .von_mises_fisher import cone
 
 __all__ = ["PowerSpherical"]
 
@@ -89,3 +95,17 @@ class PowerSpherical(AroundLoc):
         towards, away = (Gamma(x, one, validate_args=False).rsample() for x in (a, b * one))
         total = towards + away
         return around(self._row, (towards - away) / total, 2 * towards.sqrt() * away.sqrt() / total, shape)
+
+
+@law_of.register
+def _(base: PowerSpherical) -> Law:
+    n = base.ambient_dim
+    kind = OnCircle if n == 2 else AroundMean
+    return Law.of(
+        base,
+        "power spherical",
+        lift=kind(base.loc, base.concentration, partial(PowerSphericalAngle, n=n)),
+        statistic=Statistic("cosine to the mean direction", lambda x: (x * base.loc).sum(-1)),
+        is_uniform=is_eager() and bool((base.concentration == 0).all()),
+        variational=cone,
+    )

@@ -39,7 +39,7 @@ def ends(base, shape, seed=0):
 
 def test_every_method_has_a_case():
     # The optimised path needs an energy, and has laws of its own.
-    assert {name for name, _ in PATHS + BRIDGES} == set(METHODS) - {"optimised"}
+    assert {name for name, _ in PATHS + BRIDGES} == {m.name for m in METHODS.values() if m.offered}
 
 
 def test_the_optimised_path_is_one_of_the_methods():
@@ -244,8 +244,18 @@ def test_a_single_number_is_refused():
         (torch.zeros(3).int(), torch.zeros(3), {}, "start: expected floating-point coordinates"),
         (torch.zeros(3), torch.zeros(3), {"event_dim": 2}, "start: expected at least 2 dimensions"),
         (torch.zeros(3), torch.zeros(3), {"event_dim": 0}, "event_dim: expected an integer of at least 1"),
-        (torch.zeros(3), torch.zeros(3), {"method": "teleport"}, "method: expected one of linear, norm-corrected"),
-        (torch.zeros(3), torch.zeros(3), {"method": "geodesic"}, "space: the method geodesic needs one"),
+        (
+            torch.zeros(3),
+            torch.zeros(3),
+            {"method": "teleport"},
+            "no 'teleport'; expected one of linear",
+        ),
+        (
+            torch.zeros(3),
+            torch.zeros(3),
+            {"method": "geodesic"},
+            "geodesic is for a space, got standard normal and no",
+        ),
         (torch.zeros(3), torch.zeros(3), {"steps": 1}, "steps: expected an integer of at least 2"),
         (torch.zeros(3), torch.zeros(3), {"method": "linear", "samples": 2}, "samples: linear draws one path"),
     ],
@@ -269,17 +279,40 @@ def test_methods_for_the_standard_normal_refuse_other_gaussians():
     wide = Gaussian(torch.zeros(4), 2.0)
     assert "bridge" not in methods_for(wide)
     assert {"bridge", "spherical-cauchy"} <= set(methods_for(Gaussian(torch.zeros(4))))
-    with pytest.raises(ValueError, match="base: the method bridge is for the standard normal"):
+    with pytest.raises(ValueError, match="bridge is for the standard normal, got Gaussian; these suit it: linear, "):
         interpolate(torch.zeros(4), torch.ones(4), method="bridge", base=wide)
-    with pytest.raises(ValueError, match="base: the method langevin-bridge is for the standard normal"):
+    with pytest.raises(ValueError, match="method: langevin-bridge is for the standard normal, or another prior"):
         interpolate(torch.zeros(4), torch.ones(4), method="langevin-bridge", base=wide)
     assert interpolate(torch.zeros(4), torch.ones(4), method="langevin-bridge", base=wide, score=lambda x: -x / 4).ndim
-    with pytest.raises(ValueError, match="base: the method bridge is for the standard normal, got another VonMises"):
+    with pytest.raises(ValueError, match="method: bridge is for the standard normal, got von Mises-Fisher"):
         interpolate(torch.eye(4)[0], torch.eye(4)[1], method="bridge", base=VonMisesFisher(torch.eye(4)[0], 2.0))
     with pytest.raises(ValueError, match="samples: expected a nonnegative integer or None"):
         interpolate(torch.zeros(4), torch.ones(4), method="bridge", samples=-1)
-    assert methods_for([wide, wide]) == ["matched"]
-    assert methods_for(torch.distributions.MultivariateNormal(torch.zeros(2), torch.eye(2))) == ["matched"]
+    assert methods_for([wide, VonMisesFisher(torch.eye(4)[0], 2.0)]) == ["matched"]
+
+
+def test_equal_laws_get_equal_methods():
+    same = [
+        Gaussian(torch.zeros(4), torch.ones(4)),
+        torch.distributions.Independent(torch.distributions.Normal(torch.zeros(4), torch.ones(4)), 1),
+        torch.distributions.MultivariateNormal(torch.zeros(4), torch.eye(4)),
+    ]
+    assert len({tuple(methods_for(base)) for base in same}) == 1
+
+
+def test_a_typo_gets_a_suggestion():
+    with pytest.raises(ValueError, match="method: there is no 'slrp'; did you mean slerp"):
+        interpolate(torch.eye(3)[0], torch.eye(3)[1], method="slrp")
+
+
+def test_images_need_a_word_on_what_a_point_is():
+    start, end = torch.randn(2, 5, 3, 4, 4)
+    with pytest.raises(ValueError, match="event_dim=3 to join images of shape"):
+        interpolate(start, end)
+    assert interpolate(start, end, event_dim=3, steps=3).shape == (5, 3, 3, 4, 4)
+    assert interpolate(start, end, event_dim=1, steps=3).shape == (5, 3, 4, 3, 4)
+    base = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(3, 4, 4), 1.0), 3)
+    assert torch.equal(interpolate(start, end, base=base), interpolate(start, end, event_dim=3))
 
 
 def test_the_generator_decides_the_matched_path_of_a_dirichlet():
