@@ -13,6 +13,7 @@ from scipy import stats
 from torch.distributions import Independent, Laplace, MultivariateNormal, Normal
 
 from manifoldflow.distributions import (
+    AngularCentralGaussian,
     Dirichlet,
     Gaussian,
     InChart,
@@ -39,6 +40,7 @@ LIFTED = {
     "dirichlet": lambda: Dirichlet(torch.tensor([0.7, 2.0, 5.0], dtype=torch.float64)),
     "uniform": lambda: SphericalUniform(3, dtype=torch.float64),
     **{f"vmf-{n}": lambda n=n: VonMisesFisher(mean(n), 3.0) for n in (2, 3, 6)},
+    "angular gaussian": lambda: AngularCentralGaussian(torch.diag(torch.tensor([1.0, 4.0, 0.3], dtype=torch.float64))),
     "in chart": lambda: InChart(VonMisesFisher(mean(3), 3.0)),
     **{
         f"power-{n}-{kappa}": lambda n=n, kappa=kappa: PowerSpherical(mean(n), kappa)

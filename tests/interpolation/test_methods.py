@@ -7,13 +7,19 @@ from torch.distributions import Gumbel, Independent, Laplace, MultivariateNormal
 
 from manifoldflow import distributions
 from manifoldflow.distributions import (
+    AngularCentralGaussian,
+    Bingham,
     Dirichlet,
+    FisherBingham,
     Gaussian,
     InChart,
+    Kent,
+    KernelDensity,
     PowerSpherical,
     SphericalUniform,
     VonMisesFisher,
     VonMisesFisherAngle,
+    Watson,
     WrappedNormal,
     law_of,
 )
@@ -42,6 +48,13 @@ BASES = [
     Dirichlet(torch.tensor([1.5, 2.0, 3.0])),
     TorchDirichlet(torch.tensor([1.5, 2.0, 3.0])),
     InChart(VonMisesFisher(MEAN, 3.0)),
+    AngularCentralGaussian(torch.diag(torch.tensor([1.0, 2.0, 3.0, 0.5]))),
+    AngularCentralGaussian(torch.diag_embed(torch.rand(5, 3) + 0.2)),
+    Bingham(torch.diag(torch.tensor([1.0, 2.0, -3.0]))),
+    FisherBingham(torch.ones(3), torch.diag(torch.tensor([1.0, 2.0, -3.0]))),
+    Kent(torch.eye(3), 3.0, 1.0),
+    Watson(MEAN, 2.0),
+    KernelDensity(MEAN[None], 0.3, space=Hypersphere(3)),
     InChart(Dirichlet(torch.tensor([1.5, 2.0, 3.0]))),
     Independent(Normal(torch.zeros(4), 1.0), 1),
     Independent(Laplace(torch.zeros(4), 1.0), 1),
@@ -117,12 +130,13 @@ def test_a_refusal_lists_what_works(name):
 
 class TestCurves:
     def test_typical_curve_stays_out_of_the_hollow(self):
+        torch.manual_seed(0)
         base = Gaussian(torch.zeros(8))
         start, end = base.sample((2, 3))
         options = {"segments": 10, "eps": 0.05}
         points = interpolate(start, end, method="typical-curve", base=base, steps=3, **options)
         line = interpolate(start, end, method="linear", base=base, steps=3)
-        assert (points[:, 1].norm(dim=-1) > line[:, 1].norm(dim=-1)).all()
+        assert points[:, 1].norm(dim=-1).mean() > 1.2 * line[:, 1].norm(dim=-1).mean()
 
     def test_optimised_makes_its_energy_from_the_base_and_the_decoder(self):
         torch.manual_seed(0)

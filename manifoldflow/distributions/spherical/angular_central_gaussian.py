@@ -13,6 +13,8 @@ from ...manifolds import Hypersphere
 from ...special import log_sphere_area
 from ..base import BaseDistribution
 from ..constraints import check_floating
+from ..laws import Law, law_of
+from .polar import Direction
 from .scatter import unit_points
 from .spherical_uniform import SphericalUniform
 
@@ -242,3 +244,8 @@ def _acg_acg(p: AngularCentralGaussian, q: AngularCentralGaussian) -> Tensor:
 def _acg_uniform(p: AngularCentralGaussian, q: SphericalUniform) -> Tensor:
     batch = _check_shapes(p, q)
     return (log_sphere_area(p.ambient_dim) - p._entropy64()).to(p.covariance.dtype).expand(batch)
+
+
+@law_of.register
+def _(base: AngularCentralGaussian) -> Law:
+    return Law.of(base, "angular central Gaussian", lift=Direction(base.event_shape[-1], base.scale_tril))

@@ -19,16 +19,31 @@ __all__ = ["AroundMean", "Direction", "OnCircle"]
 
 @dataclass(frozen=True)
 class Direction(Lift):
-    """The uniform distribution on a sphere: nothing but a direction."""
+    """The uniform distribution on a sphere, nothing but a direction; or the direction of a Gaussian in R^n.
+
+    Args:
+        direction_dim: n.
+        scale_tril: Of that Gaussian, `(*batch, n, n)`; None for the uniform distribution.
+    """
 
     direction_dim: int
+    scale_tril: Tensor | None = None
 
     def encode(self, points: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        return points[..., :0], points
+        if self.scale_tril is None:
+            return points[..., :0], points
+        white = torch.linalg.solve_triangular(self.scale_tril, points[..., None], upper=False)[..., 0]
+        return points[..., :0], white / torch.linalg.vector_norm(white, dim=-1, keepdim=True)
 
     def decode(self, normal: Tensor, direction: Tensor | None) -> Tensor:
         assert direction is not None
-        return direction
+        if self.scale_tril is None:
+            return direction
+        along = (self.scale_tril @ direction[..., None])[..., 0]
+        return along / torch.linalg.vector_norm(along, dim=-1, keepdim=True)
+
+    def spread(self, count: int = 1) -> Lift:
+        return self if self.scale_tril is None else Direction(self.direction_dim, spread(self.scale_tril, 2, count))
 
 
 @dataclass(frozen=True)
