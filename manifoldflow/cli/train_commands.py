@@ -1,5 +1,6 @@
 """`manifoldflow train`, `sample` and `demo`."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from ..evaluation import TrainingRecord
 
 __all__ = ["demo", "sample", "train"]
+
+_FEW_TEST_IMAGES = 80
+"""Of ten equal classes, 9 in 10 images start a pair of different classes."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,25 @@ def _say_trained(record: "TrainingRecord", out: Path, output: Output) -> None:
         f"Test bits per dimension {result.test_bpd:.3f} after {result.steps} steps, {result.epochs} epochs "
         f"({result.seconds:.0f} s, stopped by {result.stopped_by}). Model: {out}"
     )
+    for remark in _remarks(record):
+        output.say(remark)
     output.result(record)
+
+
+def _remarks(record: "TrainingRecord") -> list[str]:
+    """What a user should know before going on."""
+    remarks = []
+    if record.levels is not None and record.result.test_bpd > math.log2(record.levels):
+        remarks.append(
+            f"This is worse than knowing nothing: uniform pixels have {math.log2(record.levels):.2f} bits per "
+            "dimension. Train longer, or check that the images are what you expect (their size, say)."
+        )
+    if record.images["test"] < _FEW_TEST_IMAGES:
+        remarks.append(
+            f"There are {record.images['test']} test images, which may give fewer than the 64 pairs that 'evaluate' "
+            "needs; let images take part in several pairs with 'interpolate --reuse'."
+        )
+    return remarks
 
 
 @app.command()

@@ -109,10 +109,16 @@ def split(data: ImageSet, fractions: Sequence[float], *, seed: int) -> list[Imag
         raise ValueError(f"fractions: expected positive numbers that sum to 1 at most, got {list(fractions)}")
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
     cumulative = torch.tensor([0.0, *fractions], dtype=torch.float64).cumsum(0)
-    edges = (cumulative * len(data)).round().long().tolist()
-    if any(a == b for a, b in itertools.pairwise(edges)):
-        raise DataError(f"{data.name}: {len(data)} images are too few to split into {len(fractions)} parts")
-    return [data.select(order[a:b]) for a, b in itertools.pairwise(edges)]
+
+    def parts(count: int) -> list[tuple[int, int]]:
+        return list(itertools.pairwise((cumulative * count).round().long().tolist()))
+
+    if any(a == b for a, b in parts(len(data))):
+        enough = next(n for n in itertools.count(len(data) + 1) if all(a < b for a, b in parts(n)))
+        raise DataError(
+            f"{data.name}: {len(data)} images are too few to split into {len(fractions)} parts; {enough} are enough"
+        )
+    return [data.select(order[a:b]) for a, b in parts(len(data))]
 
 
 def split_published(data: ImageSet, validation: float, *, seed: int) -> list[ImageSet]:

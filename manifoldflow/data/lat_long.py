@@ -46,9 +46,9 @@ def to_lat_long(points: Tensor) -> Tensor:
 def read_lat_long(path: Path) -> Tensor:
     """Unit vectors (N, 3), float64, of the places in a CSV file.
 
-    Lines that begin with # and empty lines are skipped. A header line may name the columns: those whose names
-    begin with "lat" and "lon" (in any case) are taken, in whichever order, others are ignored. Without one there
-    are two columns, latitude and longitude. Degrees; north and east are positive; latitudes -90 to 90,
+    Lines that begin with # and empty lines are skipped. A header line may name the columns: those whose names begin
+    with "lat" and "lon" or "lng" (in any case) are taken, in whichever order, others are ignored. Without one there are
+    two columns, latitude and longitude. Degrees; north and east are positive; latitudes -90 to 90,
     longitudes -180 to 180 or 0 to 360.
 
     Raises:
@@ -120,9 +120,13 @@ def _columns(row: list[str], where: str) -> tuple[int, int]:
         if len(row) != 2:
             raise DataError(f"{where}: expected two columns, or a header that names them, got {len(row)} columns")
         return 0, 1
-    found = [[i for i, cell in enumerate(row) if cell.lower().startswith(name)] for name in ("lat", "lon")]
+    found = [
+        [i for i, cell in enumerate(row) if cell.lower().startswith(names)] for names in (("lat",), ("lon", "lng"))
+    ]
     if not all(len(indices) == 1 for indices in found):
-        raise DataError(f"{where}: expected one column named lat... and one named lon..., got {', '.join(row)!r:.100}")
+        raise DataError(
+            f"{where}: expected one column named lat... and one named lon... or lng, got {', '.join(row)!r:.100}"
+        )
     return found[0][0], found[1][0]
 
 

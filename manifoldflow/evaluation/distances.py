@@ -20,6 +20,8 @@ _SUBSETS = 50
 _LARGEST_SUBSET = 1000
 _IMAGES_A_CHUNK = 500
 _RESAMPLINGS = 200
+_FEWEST = 4
+"""The kernel distance draws subsets of half the images, and needs two in each."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,17 @@ class FeatureSpace:
         return features.view(*images.shape[:-3], -1)
 
     def distance(self, features: Tensor) -> SetDistance:
-        """Distances of images with these `features` (N, num_features) to the reference."""
-        width = features.shape[1]
+        """Distances of images with these `features` (N, num_features) to the reference.
+
+        Raises:
+            DataError: Fewer than 4 images on a side.
+        """
+        width, fewest = features.shape[1], min(len(features), len(self.reference))
+        if fewest < _FEWEST:
+            raise DataError(
+                f"features: the kernel distance needs at least {_FEWEST} images on both sides, got {len(features)} "
+                f"and {len(self.reference)} of the reference"
+            )
         frechet = FrechetInceptionDistance(feature=_Precomputed(width))
         size = min(_LARGEST_SUBSET, len(features) // 2, len(self.reference) // 2)
         with warnings.catch_warnings():

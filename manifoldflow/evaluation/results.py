@@ -37,7 +37,7 @@ class TrainingResult(Record):
 
 @dataclass(frozen=True)
 class TrainingRecord(Record):
-    """What `train_step` records: settings ("data", "flow", "training"), data and result."""
+    """What `train_step` records: settings ("data", "flow", "training"), data, result, and the values of a pixel."""
 
     settings: dict[str, dict[str, Any]]
     images: dict[str, int]
@@ -45,6 +45,7 @@ class TrainingRecord(Record):
     versions: dict[str, str]
     result: TrainingResult
     origin: str | None = None
+    levels: int | None = None
     command: str = "train"
 
 

@@ -1,7 +1,7 @@
 """Records as frozen dataclasses: JSON at the edge, checked against the fields' types when it is read."""
 
 import math
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
@@ -27,18 +27,22 @@ class Record:
         return record
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as plain values."""
-        return {key: _listed(value) for key, value in asdict(self).items()}  # type: ignore[call-overload]
+        """The fields as plain values, tuples as lists."""
+        return {field.name: _plain_value(getattr(self, field.name)) for field in fields(self)}  # type: ignore[arg-type]
 
     def __getitem__(self, key: str) -> Any:
-        return self.to_json()[key]
+        if key not in (field.name for field in fields(self)):  # type: ignore[arg-type]  # subclasses are dataclasses
+            raise KeyError(key)
+        return _plain_value(getattr(self, key))
 
 
-def _listed(value: Any) -> Any:
-    """Tuples as the lists that they become in JSON."""
+def _plain_value(value: Any) -> Any:
+    """As JSON has it."""
+    if isinstance(value, Record):
+        return value.to_json()
     if isinstance(value, dict):
-        return {key: _listed(one) for key, one in value.items()}
-    return [_listed(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: _plain_value(one) for key, one in value.items()}
+    return [_plain_value(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def read_typed(kind: Any, value: Any, where: str) -> Any:

@@ -17,7 +17,7 @@ _COLUMNS = 80
 def progress_bar(title: str, total: int, *, shown: bool) -> Iterator[Callable[[], None]]:
     """A function to call after each of `total` parts; on standard error, and silent unless `shown`.
 
-    Where that is no terminal, a line is printed after the first part, then at most every ten seconds, and at the end.
+    Where that is no terminal, a line is printed every ten seconds, and at the end of what took longer.
     """
     if not shown:
         yield lambda: None
@@ -25,13 +25,15 @@ def progress_bar(title: str, total: int, *, shown: bool) -> Iterator[Callable[[]
         with tqdm(total=total, desc=title, leave=False, ncols=_COLUMNS) as bar:
             yield lambda: bar.update() and None
     else:
-        done, last = 0, 0.0
+        done, started = 0, time.monotonic()
+        last = started
 
         def advance() -> None:
             nonlocal done, last
             done += 1
-            if done == total or time.monotonic() - last >= _SECONDS_A_LINE:
-                last = time.monotonic()
+            now = time.monotonic()
+            if now - (started if done == total else last) >= _SECONDS_A_LINE:
+                last = now
                 print(f"{title}: {done} of {total}", file=sys.stderr, flush=True)
 
         yield advance

@@ -196,6 +196,7 @@ def _train(
         "settings": {"data": asdict(data), "flow": description.to_json(), "training": settings.to_json()},
         "images": {"train": len(train), "validation": len(validation), "test": len(test)},
         "origin": train.note,
+        "levels": train.levels,
         "fingerprints": _fingerprints(train, test),
         "versions": versions(),
     }

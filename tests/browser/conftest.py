@@ -1,14 +1,14 @@
 """Chromium, and report pages of a tiny real run and of odd variants of it."""
 
-import copy
 import shutil
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from manifoldflow.evaluation import Evaluation
 from manifoldflow.files import read_npz
 from manifoldflow.report import write_report
 from manifoldflow.steps import DemoSize, run_demo
@@ -27,13 +27,13 @@ class Written:
 
     def strip(self, number, pair):
         """Images (m, c, h, w) of a path by its number."""
-        profile = self.result["profiles"][number]
-        (model,) = (m for m in self.result["models"] if m["base"] == profile["base"])
-        return self.images[f"strips/{model['name']}/{profile['method']}"][pair]
+        profile = self.result.profiles[number]
+        (model,) = (m for m in self.result.models if m.base == profile.base)
+        return self.images[f"strips/{model.name}/{profile.method}"][pair]
 
 
 def written(result, images, folder):
-    histories = {model["base"]: [(0, 4.0), (1, 3.5)] for model in result["models"]}
+    histories = {model.base: [(0, 4.0), (1, 3.5)] for model in result.models}
     write_report(result, images, histories, folder)
     return Written(result, images, folder / "report.html")
 
@@ -51,25 +51,29 @@ def demo(tmp_path_factory):
 @pytest.fixture(scope="session")
 def lone(demo, tmp_path_factory):
     """One base, one path, 32 x 32 images in 256 levels of three colours, and a value that is not finite."""
-    result = copy.deepcopy(demo.result)
+    result = demo.result.to_json()
     del result["models"][1:], result["profiles"][1:]
     (base,) = (model["base"] for model in result["models"])
     kept = {("real images", "starts v. training"), (base, "samples"), (base, result["profiles"][0]["path"])}
     result["rows"] = [row for row in result["rows"] if (row["base"], row["path"]) in kept]
     result["data"] |= {"shape": [3, 32, 32], "levels": 256}
-    result["profiles"][0]["shown_pairs"]["typicality"][0][0] = float("nan")
+    whole = Evaluation.from_json(result)
+    (profile,) = whole.profiles
+    shown = profile.shown_pairs
+    gap = ((float("nan"), *shown.typicality[0][1:]), *shown.typicality[1:])
+    broken = replace(profile, shown_pairs=replace(shown, typicality=gap))
     rng = np.random.default_rng(0)
     images = {
         key: rng.integers(0, 256, (*demo.images[key].shape[:-3], 3, 32, 32), np.uint8)
         for key in ("samples/gaussian", "strips/gaussian/linear")
     }
-    return written(result, images, tmp_path_factory.mktemp("lone"))
+    return written(replace(whole, profiles=(broken,)), images, tmp_path_factory.mktemp("lone"))
 
 
 @pytest.fixture(scope="session")
 def hostile(demo, tmp_path_factory):
     """Names that are markup, and names without a place to break."""
-    result = copy.deepcopy(demo.result)
+    result = demo.result.to_json()
     result["data"]["name"] = result["pairs_from"] = HOSTILE
     result["pair_labels"][0] = [HOSTILE, "x" * 200]
     rename = {result["models"][0]["base"]: HOSTILE, result["models"][1]["base"]: "y" * 200}
@@ -78,7 +82,7 @@ def hostile(demo, tmp_path_factory):
     result["profiles"][0]["statistic"] = HOSTILE
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="constrained_layout not applied")  # the plots have no room for these
-        return written(result, demo.images, tmp_path_factory.mktemp("hostile"))
+        return written(Evaluation.from_json(result), demo.images, tmp_path_factory.mktemp("hostile"))
 
 
 @pytest.fixture(scope="session")

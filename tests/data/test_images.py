@@ -58,7 +58,7 @@ def test_parts_are_disjoint_and_repeatable(count, seed):
 
 
 def test_too_few_images_to_split():
-    with pytest.raises(DataError, match="2 images are too few to split into 3 parts"):
+    with pytest.raises(DataError, match="2 images are too few to split into 3 parts; 4 are enough"):
         split(images(2), [0.5, 0.25, 0.25], seed=0)
     with pytest.raises(ValueError, match="fractions: expected positive numbers that sum to 1 at most"):
         split(images(20), [0.9, 0.25], seed=0)

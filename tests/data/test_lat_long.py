@@ -67,7 +67,7 @@ def test_formats(tmp_path, text):
         ("1,2\n3\n", "line 2: expected at least 2 columns, got 1"),
         ("1,2\n12 N,4\n", "line 2: latitude: expected degrees, got '12 N'"),
         ("1,2,3\n", "line 1: expected two columns, or a header that names them, got 3 columns"),
-        ("x,y\n1,2\n", r"line 1: expected one column named lat\.\.\. and one named lon\.\.\., got 'x, y'"),
+        ("x,y\n1,2\n", r"line 1: expected one column named lat\.\.\. and one named lon\.\.\. or lng, got 'x, y'"),
         ("lat,lat2,lon\n1,2,3\n", r"line 1: expected one column named lat\.\.\."),
         ("152.4,-25.1\n", "line 1: latitude: expected -90 to 90 degrees, got 152.4"),
     ],
@@ -128,3 +128,11 @@ def test_unknown_places_are_refused():
     assert len(load_earth("volcano"))
     with pytest.raises(ValueError, match="name: expected 'earthquake' or 'volcano'"):
         load_earth("flood")
+
+
+def test_lng_is_a_longitude(tmp_path):
+    for name in ("lon", "LNG"):
+        (tmp_path / f"{name}.csv").write_text(f"id,{name},lat\n1,90,0\n")
+        torch.testing.assert_close(
+            read_lat_long(tmp_path / f"{name}.csv"), torch.tensor([[0.0, 1.0, 0.0]], dtype=torch.float64)
+        )

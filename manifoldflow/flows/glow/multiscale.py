@@ -103,9 +103,9 @@ class Glow(FlowTransform):
             if value < 1:
                 raise ValueError(f"{name}: expected a positive integer, got {value}")
         if h % 2**levels or w % 2**levels:
+            remedy = "use fewer levels or pad the images" if levels > 1 else "crop or pad the images"
             raise ValueError(
-                f"shape: expected height and width divisible by 2^levels = {2**levels}, got {h} x {w}; "
-                "use fewer levels or pad the images"
+                f"shape: expected height and width divisible by 2^levels = {2**levels}, got {h} x {w}; {remedy}"
             )
         self.levels, self.steps, self.hidden = levels, steps, hidden
         self.dim = c * h * w
