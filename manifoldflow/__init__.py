@@ -1,7 +1,7 @@
 """Geometry-first generative modelling on geomstats, torch and Pyro.
 
-The rooms `training`, `evaluation`, `jobs`, `report`, `steps` and `experiments` need the extra `train` and are imported
-when they are first used, as in `mf.training`.
+The rooms `training`, `evaluation`, `jobs`, `plots`, `report`, `steps` and `experiments` need the extra `train`. They are
+imported when they are first used, as in `mf.training`.
 """
 
 import sys
@@ -32,7 +32,7 @@ except ImportError:
         raise
 
 if TYPE_CHECKING:
-    from . import evaluation, experiments, jobs, report, steps, training  # noqa: F401
+    from . import evaluation, experiments, jobs, plots, report, steps, training  # noqa: F401
 
 __all__ = [
     "Dirichlet",
@@ -55,7 +55,7 @@ __all__ = [
     "special",
 ]
 
-_ON_DEMAND = ("evaluation", "experiments", "jobs", "report", "steps", "training")
+_ON_DEMAND = ("evaluation", "experiments", "jobs", "plots", "report", "steps", "training")
 
 
 def __getattr__(name: str) -> Any:
