@@ -1,7 +1,7 @@
 """Geometry-first generative modelling on geomstats, torch and Pyro.
 
-The rooms `training`, `evaluation`, `jobs`, `plots`, `report`, `steps` and `experiments` need the extra `train`. They are
-imported when they are first used, as in `mf.training`.
+The rooms `training`, `evaluation`, `jobs`, `plots`, `report`, `steps` and `experiments` need the extra `train`. They
+are imported when they are first used, as in `mf.training`.
 """
 
 import sys
