@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import torch
 from scipy.optimize import minimize_scalar
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from ..._geomstats import Manifold
@@ -63,6 +62,8 @@ def leave_one_out(
 def neighbour_distances(kernel: SpaceKernel, points: Tensor, most: int) -> Tensor:
     """Distances `(m, most)` from each point to its nearest others, in the kernel's coordinates."""
     places = kernel.embed(points) if isinstance(kernel, Embedded) else points
+    from sklearn.neighbors import NearestNeighbors  # which would bring much more to every import
+
     search = NearestNeighbors(n_neighbors=most).fit(places.cpu().numpy())
     return torch.from_numpy(search.kneighbors()[0]).to(points)
 
