@@ -20,6 +20,7 @@ from .errors import OffManifoldError
 
 __all__ = [
     "as_tensor",
+    "check_broadcast",
     "check_choice",
     "check_finite",
     "check_integer",
@@ -69,7 +70,7 @@ def check_number(
     number = None
     if isinstance(value, (Real, np.number, np.ndarray, Tensor)) and not isinstance(value, (bool, np.bool_)):
         single = not isinstance(value, (np.ndarray, Tensor)) or (value.ndim == 0 and not _is_odd(value))
-        number = float(value) if single else None
+        number = float(value.detach() if isinstance(value, Tensor) else value) if single else None
     inside = number is not None and math.isfinite(number) and least <= number <= most
     if number is None or not inside or (positive and number <= 0):
         kind = "a positive finite number" if positive else "a finite number"
@@ -156,7 +157,7 @@ def _explain(arrays: Mapping[str, Any], tail: Sequence[int | None], of: object, 
                 f"{name}: expected device {first[1].device} as of {first[0]}, got {array.device}; move one of them"
             )
     if broadcast and len(arrays) > 1:
-        _check_broadcast({name: a.shape[: a.ndim - len(tail)] for name, a in arrays.items()})
+        check_broadcast({name: a.shape[: a.ndim - len(tail)] for name, a in arrays.items()})
 
 
 def _check_kind(name: str, array: Any) -> None:
@@ -177,7 +178,8 @@ def _check_tail(name: str, array: Tensor, tail: Sequence[int | None], of: object
         )
 
 
-def _check_broadcast(shapes: Mapping[str, torch.Size]) -> None:
+def check_broadcast(shapes: Mapping[str, torch.Size]) -> None:
+    """Raise unless the named shapes, of leading dimensions, broadcast."""
     try:
         torch.broadcast_shapes(*shapes.values())
     except RuntimeError:

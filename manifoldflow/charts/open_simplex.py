@@ -4,7 +4,7 @@ A point of the d-simplex has D = d + 1 coordinates; its reference measure is Leb
 them (torch's Dirichlet convention). For each chart here the log-volume is a constant plus the sum of all D
 log-coordinates: changing between them only shears or rotates log-coordinates. `to_log` and `from_log` go to
 and from log s, where coordinates far below the smallest float still have all their digits; through s itself
-a coordinate that underflows is lost, and its inverse is infinite rather than clamped.
+a coordinate that underflows is lost, and its inverse is refused (under a transform or a compiler, infinite or NaN).
 """
 
 import math
@@ -16,7 +16,10 @@ from torch.distributions.constraints import Constraint
 from torch.distributions.transforms import SoftmaxTransform
 from torch.nn.functional import logsigmoid
 
+from ..checks import holds
+from ..errors import OffManifoldError
 from ..manifolds import Simplex
+from ..manifolds.metric import rows_of
 from .chart import Chart, check_last, default_chart
 
 __all__ = ["AdditiveLogRatio", "IsometricLogRatio", "SimplexChart", "SimplexConstraint", "StickBreaking"]
@@ -75,6 +78,13 @@ class SimplexChart(Chart):
         return self.to_log(z).exp()
 
     def _inverse(self, s: Tensor) -> Tensor:
+        check_last("s", s, self.dim + 1, self)
+        empty = (s <= 0).any(-1)
+        if holds(empty):
+            raise OffManifoldError(
+                f"s: expected positive coordinates, where {self!r} is defined, got zero or less at {rows_of(empty)}; "
+                "move the points inside, or give from_log their log-coordinates"
+            )
         return self.from_log(s.log())
 
 

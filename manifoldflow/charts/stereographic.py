@@ -8,6 +8,7 @@ from pyro.distributions import TransformModule
 from pyro.distributions.constraints import sphere
 from torch import Tensor
 
+from ..checks import check_number
 from ..manifolds import Hypersphere
 from .chart import Chart, check_last, default_chart
 
@@ -44,11 +45,7 @@ class Stereographic(Chart, TransformModule):
     codomain = sphere
 
     def __init__(self, dim: int, scale: float | Tensor = 1.0, *, learnable: bool = False, cache_size: int = 0) -> None:
-        if isinstance(scale, Tensor) and scale.dim():
-            raise ValueError(f"scale: expected a number or a tensor of shape (), got {tuple(scale.shape)}")
-        value = float(torch.as_tensor(scale, dtype=torch.float64).detach())
-        if not 0 < value < math.inf:
-            raise ValueError(f"scale: expected a positive finite number, got {value}")
+        value = check_number("scale", scale, positive=True)
         super().__init__(dim, cache_size=cache_size)
         self.learnable = learnable
         if learnable:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .._geomstats import RiemannianMetric
-from ..checks import one_of
+from ..checks import describe, one_of
 from .metric import TorchMetric, as_times, checked_doors
 from .rows import safe_sqrt
 
@@ -21,6 +21,8 @@ __all__ = ["BroadcastingMetric", "broadcasting", "default_dtype", "flattened"]
 
 def broadcasting(metric: RiemannianMetric) -> Any:
     """The metric itself if its kernels broadcast, as ours do, or a `BroadcastingMetric` around it."""
+    if not isinstance(metric, (RiemannianMetric, BroadcastingMetric)):
+        raise TypeError(f"metric: expected a geomstats metric, such as Hypersphere(2).metric, got {describe(metric)}")
     return metric if isinstance(metric, (TorchMetric, BroadcastingMetric)) else BroadcastingMetric(metric)
 
 

@@ -94,6 +94,8 @@ class Hypersphere(Space, GeomstatsHypersphere):
     of `metric.log_volume_form` is surface area itself.
     """
 
+    remedy = "normalise it first: "
+
     def __init__(self, dim: int, equip: bool = True) -> None:
         super().__init__(check_integer("dim", dim), equip=equip)
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from .._geomstats import Manifold
-from ..checks import one_of
+from ..checks import check_number, check_tensors, describe, one_of
 from .adapter import broadcasting, flattened
 from .metric import TorchMetric
-from .space import Space, tolerance
+from .space import Space, check_space, tolerance
 
 __all__ = ["Product", "ProductMetric"]
 
@@ -137,11 +137,14 @@ class Product(Space, Manifold):
     """
 
     def __init__(self, factors: Sequence[Manifold], weights: Sequence[float] | None = None, equip: bool = True) -> None:
-        if not factors:
-            raise ValueError("factors: expected at least one space, got none")
-        weights = [1.0] * len(factors) if weights is None else [float(w) for w in weights]
-        if len(weights) != len(factors) or not all(0 < w < math.inf for w in weights):
-            raise ValueError(f"weights: expected {len(factors)} positive numbers, one a factor, got {weights}")
+        if not isinstance(factors, Sequence) or not factors:
+            raise ValueError(f"factors: expected a list of at least one space, got {describe(factors) or 'none'}")
+        for factor in factors:
+            check_space(factor)
+        weights = [1.0] * len(factors) if weights is None else list(weights)
+        if len(weights) != len(factors):
+            raise ValueError(f"weights: expected {len(factors)} positive numbers, one per factor, got {weights}")
+        weights = [check_number("weights", w, positive=True) for w in weights]
         self.factors = tuple(factors)
         self.weights = tuple(weights)
         self.sizes = tuple(math.prod(f.shape) for f in factors)
@@ -158,6 +161,7 @@ class Product(Space, Manifold):
 
     def split(self, point: Tensor) -> list[Tensor]:
         """The factors' points, each `(*batch, *factor.shape)`."""
+        check_tensors({"point": point}, self.shape, of=self)
         blocks = point.split(self.sizes, dim=-1)
         return [b if len(f.shape) == 1 else b.unflatten(-1, f.shape) for f, b in zip(self.factors, blocks)]
 

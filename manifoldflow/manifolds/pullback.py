@@ -19,12 +19,13 @@ from torch import Tensor
 from torch.func import jacfwd, jvp, vmap
 
 from .._geomstats import Manifold
-from ..checks import check_integer, one_of
+from ..checks import check_integer, describe, one_of
 from ..errors import CutLocusError
 from .adapter import broadcasting
 from .euclidean import FlatCoordinates
 from .metric import TorchMetric, refuses, rows_of
 from .rows import is_eager, load_forward_mode
+from .space import check_space
 
 __all__ = ["DiffeomorphicMetric", "Pullback", "PullbackMetric"]
 
@@ -75,7 +76,11 @@ class PullbackMetric(TorchMetric):
 
     def log_volume_form(self, point: Tensor) -> Tensor:
         """1/2 log det of the metric matrix, relative to Lebesgue measure on the k coordinates."""
-        return 0.5 * torch.linalg.slogdet(self.metric_matrix(point)).logabsdet
+        matrix = self.metric_matrix(point)
+        wide = matrix.to(
+            torch.promote_types(matrix.dtype, torch.float32)
+        )  # torch has no determinants in half precision
+        return 0.5 * torch.linalg.slogdet(wide).logabsdet.to(matrix)
 
     def injectivity_radius(self, base_point: Tensor | None = None) -> Any:
         """Not known for a general map."""
@@ -298,6 +303,10 @@ class Pullback(FlatCoordinates, Manifold):
     ) -> None:
         if inverse is None and isinstance(map, torch.distributions.transforms.Transform) and map.bijective:
             inverse = map.inv
+        check_space(space)
+        for name, function in (("map", map), ("inverse", inverse)):
+            if not callable(function) and (name == "map" or function is not None):
+                raise TypeError(f"{name}: expected a function of tensors, got {describe(function)}")
         load_forward_mode()
         self.target = space
         self.map = map

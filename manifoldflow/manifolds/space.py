@@ -13,7 +13,7 @@ from ..errors import OffManifoldError
 from .adapter import flattened
 from .metric import TorchMetric, checked_doors, rows_of
 
-__all__ = ["Space", "check_points", "check_tangent", "tolerance"]
+__all__ = ["Space", "check_points", "check_space", "check_tangent", "tolerance"]
 
 
 def tolerance(dtype: torch.dtype) -> float:
@@ -28,6 +28,7 @@ class Space:
     shape: tuple[int, ...]
     metric: TorchMetric
     tangent_everywhere = False  # whether the tangent vectors are the same at every point
+    remedy = ""  # what brings a point onto the space, for an error message, where there is a word for it
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -93,6 +94,7 @@ class Space:
 
         Shape `(n_samples, n)`; that of `base_point` for one sample.
         """
+        check_tensors({"base_point": base_point}, self.shape, of=self)
         batch = _batch(n_samples)
         try:
             shape = torch.broadcast_shapes(batch + self.shape, base_point.shape)
@@ -150,6 +152,14 @@ def _batch(n_samples: int) -> tuple[int, ...]:
     return () if count == 1 else (count,)
 
 
+def check_space(space: Any) -> None:
+    """Raise unless this is a geomstats space with a metric."""
+    if not isinstance(space, Manifold) or getattr(space, "metric", None) is None:
+        raise TypeError(
+            f"space: expected a geomstats space with a metric, such as Hypersphere(2), got {describe(space)}"
+        )
+
+
 def check_points(space: Manifold, **points: Tensor) -> None:
     """Raise unless every named tensor holds points of `space`.
 
@@ -162,10 +172,12 @@ def check_points(space: Manifold, **points: Tensor) -> None:
         OffManifoldError: A wrong last dimension, mixed dtypes or devices, NaN, or a point off the manifold by more than
             its dtype allows. Values are looked at in eager execution only.
     """
+    check_space(space)
     check_tensors(points, space.shape, of=f"points of {_name(space)}", broadcast=False)
     if not is_eager():
         return
     check_values(**points)
+    remedy = space.remedy if isinstance(space, Space) else ""
     for name, point in points.items():
         atol = tolerance(point.dtype)
         if isinstance(space, Space):
@@ -180,7 +192,7 @@ def check_points(space: Manifold, **points: Tensor) -> None:
             got = "NaN" if bool(row.isnan().any()) else found(row)
             raise OffManifoldError(
                 f"{name}: expected points on {_name(space)} ({wanted}, atol={atol:g}), got {got} at {rows_of(off)}; "
-                f"call {_name(space)}.projection({name}) first"
+                f"{remedy}call {_name(space)}.projection({name}){'' if remedy else ' first'}"
             )
 
 
@@ -196,6 +208,7 @@ def check_tangent(space: Manifold, base_point: Tensor, **vectors: Tensor) -> Non
         TypeError: Not a floating-point tensor.
         OffManifoldError: A wrong last dimension, mixed dtypes or devices, NaN, or a vector that is not tangent.
     """
+    check_space(space)
     check_tensors({"base_point": base_point, **vectors}, space.shape, of=f"points of {_name(space)}")
     if not is_eager():
         return

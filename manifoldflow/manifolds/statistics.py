@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from .._geomstats import Manifold
-from ..checks import as_tensor, check_finite, check_integer, check_number, check_tensors, check_values, is_eager
+from ..checks import as_tensor, check_integer, check_number, check_tensors, is_eager
 from ..errors import CutLocusError
 from .adapter import broadcasting
-from .space import Space
+from .space import Space, check_points, check_space
 
 __all__ = ["FrechetMean", "TangentPCA", "frechet_mean"]
 
@@ -89,8 +89,9 @@ def frechet_mean(
 
     Raises:
         CutLocusError: A point is antipodal to an iterate, and there is one start.
+        OffManifoldError: A point is off the space, or not finite.
         TypeError: The points are not a floating-point tensor, or the weights not numbers.
-        ValueError: A set is empty or not finite, shapes do not fit, or weights are negative or sum to 0.
+        ValueError: A set is empty, shapes do not fit, or weights are negative or sum to 0.
 
     Warns:
         UserWarning: A set did not converge in `max_steps`, and `full_output` is False.
@@ -124,13 +125,10 @@ def frechet_mean(
 
 def _sets(space: Manifold, points: Any, weights: Any) -> tuple[Tensor, Tensor]:
     """The points `(*batch, k, *shape)` and their shares `(*batch, k, *(1, ...))`, which sum to 1, checked."""
+    check_points(space, points=points)
     ndim = len(space.shape)
-    check_tensors({"points": points}, space.shape)
     if points.ndim == ndim or points.shape[-1 - ndim] == 0:
         raise ValueError(f"points: expected at least one point per set, got shape {tuple(points.shape)}")
-    if is_eager():
-        check_values(points=points)
-        check_finite(points=points)
     k = points.shape[-1 - ndim]
     weights = points.new_ones(k) if weights is None else as_tensor("weights", weights).to(points)
     if weights.ndim == 0 or weights.shape[-1] != k:
@@ -216,17 +214,22 @@ class TangentPCA:
     mean_: Tensor
 
     def __init__(self, space: Manifold, n_components: int | None = None) -> None:
+        check_space(space)
         self.space = space
         self.metric = broadcasting(space.metric)
         self.n_components = n_components
 
     def fit(self, X: Tensor, base_point: Tensor | None = None) -> "TangentPCA":
         """Find the components of points `(k, *space.shape)` at `base_point`, by default their Frechet mean."""
-        if len(X) < 2:
-            raise ValueError(f"X: expected at least two points, got {len(X)}")
+        check_points(self.space, X=X)
+        if X.ndim != 1 + len(self.space.shape) or len(X) < 2:
+            raise ValueError(
+                f"X: expected at least two points, got {len(X) if X.ndim else 'one'}; "
+                f"shape (k, {', '.join(map(str, self.space.shape))}) is needed, not {tuple(X.shape)}"
+            )
         rank = min(len(X) - 1, self.space.dim)
         r = rank if self.n_components is None else self.n_components
-        if not 1 <= r <= rank:
+        if r is not None and not (isinstance(r, int) and 1 <= r <= rank):
             raise ValueError(f"n_components: expected 1 to {rank} for {len(X)} points of this space, got {r}")
         self.base_point_ = frechet_mean(self.space, X) if base_point is None else base_point
         logs = self.metric.log(X, self.base_point_)
@@ -234,7 +237,10 @@ class TangentPCA:
         centred = logs - self.mean_
         # The Gram matrix holds all that PCA needs and asks only for inner products: any metric will do.
         gram = self.metric.inner_product(centred[:, None], centred[None], self.base_point_)
-        values, vectors = torch.linalg.eigh(gram)
+        # torch has no eigenvectors in half precision
+        values, vectors = (
+            a.to(gram) for a in torch.linalg.eigh(gram.to(torch.promote_types(gram.dtype, torch.float32)))
+        )
         values, vectors = values.flip(0)[:r].clamp_min(0), vectors.flip(1)[:, :r]
         scale = torch.where(values > 0, values, 1.0).rsqrt()
         self.components_ = torch.einsum("kr,k...->r...", vectors * scale, centred)
@@ -243,14 +249,25 @@ class TangentPCA:
 
     def transform(self, X: Tensor) -> Tensor:
         """Coordinates `(k, r)` of points along the components."""
+        self._fitted()
+        check_tensors({"X": X}, self.space.shape)
         logs = self.metric.log(X, self.base_point_) - self.mean_
         ndim = len(self.space.shape)
         return self.metric.inner_product(logs.unsqueeze(-1 - ndim), self.components_, self.base_point_)
 
     def inverse_transform(self, X: Tensor) -> Tensor:
         """Points `(k, *space.shape)` with the given coordinates."""
+        self._fitted()
+        check_tensors({"X": X}, (len(self.components_),))
         tangent = self.mean_ + torch.einsum("kr,r...->k...", X, self.components_)
         return self.metric.exp(tangent, self.base_point_)
+
+    def _fitted(self) -> None:
+        if not hasattr(self, "components_"):
+            raise ValueError("TangentPCA: expected a fitted one; call fit first")
+
+    def __repr__(self) -> str:
+        return f"TangentPCA({self.space!r}, n_components={self.n_components})"
 
     def fit_transform(self, X: Tensor, base_point: Tensor | None = None) -> Tensor:
         """`fit`, then `transform` of the same points."""

@@ -9,7 +9,8 @@ distribution, to :math:`e^{L(\kappa)}` with
 and :math:`A = L' = I_{\nu+1}(\kappa) / I_\nu(\kappa)` is its mean resultant length. These functions return
 L, A and the differences that lose digits when formed from them. Each works on a tensor of concentrations
 :math:`\kappa \ge 0` of any shape and a fixed n >= 2; the result has the shape, dtype and device of
-`kappa`; the arithmetic is float64. All are differentiable any number of times, also at 0.
+`kappa`; the arithmetic is float64. All are differentiable any number of times, also at 0. NaN gives NaN; negative
+and infinite concentrations are outside the domain, and what they give is not defined.
 
 Method: the logarithm of Debye's uniform expansion where :math:`R = \sqrt{\nu^2 + \kappa^2} \ge 32`;
 below that, the same at an order raised to 32 or more, and back down by the three-term recurrence, all of
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from ..checks import check_integer, check_tensors, check_values
 from . import _bessel_three, _bessel_values
 
 __all__ = [
@@ -43,6 +45,7 @@ _MOST_STEPS = 50
 
 def log_sphere_area(n: int) -> float:
     """Log of the surface area of the unit sphere in R^n, log(2 pi^(n/2) / Gamma(n/2)), n >= 1."""
+    n = check_integer("n", n, 1)
     return math.log(2.0) + n / 2 * math.log(math.pi) - math.lgamma(n / 2)
 
 
@@ -91,6 +94,9 @@ def _float64(function: Any, name: str, kappa: Tensor, n: int) -> Tensor:
 
     torch loses derivatives of derivatives, without a word, where a jvp of an autograd.Function is nested in another.
     """
+    if type(kappa) is not Tensor or not kappa.is_floating_point():
+        check_tensors({"kappa": kappa})
+    n = check_integer("n", n, 2)
     if function is None or forward_ad._current_level >= 0:
         return getattr(_values(n), name)(kappa.double(), n).to(kappa.dtype)
     return function(kappa.double(), n).to(kappa.dtype)
@@ -195,6 +201,9 @@ def vmf_concentration(length: Tensor, n: int, *, complement: Tensor | None = Non
     `complement` is 1 - `length`, for whoever has it with more digits than the difference. Computed in float64, result
     in the dtype of `length`; differentiable any number of times.
     """
+    n = check_integer("n", n, 2)
+    check_tensors({"length": length} if complement is None else {"length": length, "complement": complement})
+    check_values(length=length)  # Newton's method looks at them
     full = length.double()
     missing = 1 - full if complement is None else complement.double().expand(full.shape)
     return _Concentration.apply(full, missing, n).to(length.dtype)

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..checks import as_tensor, check_broadcast
 from .log_tails import log1mexp, log_ndtri
 from .series import STIRLING, horner
 
@@ -138,14 +139,14 @@ class _LogTails(torch.autograd.Function):
         return torch.where(edge, 0.0, grad_p * slope_p + grad_q * slope_q), by_x
 
 
-def _prepare(a: Tensor | float, x: Tensor | float) -> tuple[Tensor, Tensor, torch.dtype]:
+def _prepare(a: Tensor | float, x: Tensor | float, name: str) -> tuple[Tensor, Tensor, torch.dtype]:
     """Both arguments in float64, broadcast, and the dtype of the result."""
     device = next((v.device for v in (x, a) if isinstance(v, Tensor)), None)
-    dtype = torch.result_type(*(v if isinstance(v, Tensor) else torch.tensor(v) for v in (a, x)))
-    if not dtype.is_floating_point:
-        dtype = torch.get_default_dtype()
-    a, x = (torch.as_tensor(v, device=device).double() for v in (a, x))
-    return *torch.broadcast_tensors(a, x), dtype
+    tensors = {key: as_tensor(key, v, device=device) for key, v in (("a", a), (name, x))}
+    check_broadcast({key: v.shape for key, v in tensors.items()})
+    dtype = torch.result_type(*tensors.values())
+    shape, point = torch.broadcast_tensors(*(v.double() for v in tensors.values()))
+    return shape, point, dtype
 
 
 def log_gammainc(a: Tensor | float, x: Tensor | float) -> Tensor:
@@ -160,7 +161,7 @@ def log_gammainc(a: Tensor | float, x: Tensor | float) -> Tensor:
         does. Finite where P itself underflows. Twice differentiable in `a` and `x`; the gradient is
         zero at `x = 0` and at infinity.
     """
-    a, x, dtype = _prepare(a, x)
+    a, x, dtype = _prepare(a, x, "x")
     return _LogTails.apply(a, x)[0].to(dtype)
 
 
@@ -170,7 +171,7 @@ def log_gammaincc(a: Tensor | float, x: Tensor | float) -> Tensor:
     With `a = D / 2` and `x = |z|^2 / 2` this is the log survival of the chi-square law with D degrees
     of freedom. Arguments, result and gradients are those of `log_gammainc`.
     """
-    a, x, dtype = _prepare(a, x)
+    a, x, dtype = _prepare(a, x, "x")
     return _LogTails.apply(a, x)[1].to(dtype)
 
 
@@ -245,11 +246,11 @@ def gammaincinv(a: Tensor | float, p: Tensor | float, *, log: bool = False) -> T
         Broadcast shape, dtype of the inputs (computed in float64); 0 at p = 0, infinity at p = 1, NaN
         outside the domain. Twice differentiable in both arguments. For p near 1 use `gammainccinv`.
     """
-    a, p, dtype = _prepare(a, p)
+    a, p, dtype = _prepare(a, p, "p")
     return _Inverse.apply(a, p if log else p.log(), False).to(dtype)
 
 
 def gammainccinv(a: Tensor | float, q: Tensor | float, *, log: bool = False) -> Tensor:
     """The x with Q(a, x) = q: the inverse survival function of the Gamma law; see `gammaincinv`."""
-    a, q, dtype = _prepare(a, q)
+    a, q, dtype = _prepare(a, q, "q")
     return _Inverse.apply(a, q if log else q.log(), True).to(dtype)

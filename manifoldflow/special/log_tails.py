@@ -6,11 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..checks import check_tensors
+
 __all__ = ["log1mexp", "log_ndtri"]
 
 
 def log1mexp(x: Tensor) -> Tensor:
-    """log(1 - e^x) for x <= 0, without cancellation near zero or in the tail; -inf at zero."""
+    """log(1 - e^x) for x <= 0, without cancellation near zero or in the tail; -inf from zero on."""
+    check_tensors({"x": x})
     near = x > -math.log(2)
     small = torch.where(near & (x < 0), x, -math.log(2))
     log_near = torch.where(x < 0, torch.log(-torch.expm1(small)), -math.inf)
@@ -57,4 +60,5 @@ def log_ndtri(log_p: Tensor) -> Tensor:
     Any shape; computed in float64, result in the dtype of `log_p`; -inf at -inf, inf at zero, NaN above
     zero. Accurate where p itself underflows. Twice differentiable; the gradient is zero at the ends.
     """
+    check_tensors({"log_p": log_p})
     return _LogNdtri.apply(log_p.double()).to(log_p.dtype)

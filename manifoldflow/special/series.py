@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..checks import as_tensor, check_broadcast, check_tensors
+
 __all__ = ["STIRLING", "digamma_difference", "horner", "log_gamma_ratio"]
 
 # Stirling's series, sum of B_2k / (2k (2k - 1) x^(2k - 1)); from 16 on, these reach the last bit of float64.
@@ -25,9 +27,16 @@ def _series(x: Tensor, coefficients: Sequence[float]) -> Tensor:
     return horner(coefficients, 1 / (x * x))
 
 
+def _both(a: Tensor, b: Tensor) -> list[Tensor]:
+    check_tensors({"a": a})
+    b = as_tensor("b", b, device=a.device)
+    check_broadcast({"a": a.shape, "b": b.shape})
+    return list(torch.broadcast_tensors(a.double(), b.double()))
+
+
 def log_gamma_ratio(a: Tensor, b: Tensor) -> Tensor:
     """log Gamma(a + b) - log Gamma(a) for a > 0, b >= 0; shapes broadcast; float64 inside, dtype of `a`."""
-    x, y = torch.broadcast_tensors(a.double(), torch.as_tensor(b, device=a.device).double())
+    x, y = _both(a, b)
     large = x >= _LARGE
     safe = torch.where(large, x, _LARGE)
     rest = _series(safe + y, STIRLING) / (safe + y) - _series(safe, STIRLING) / safe
@@ -38,7 +47,7 @@ def log_gamma_ratio(a: Tensor, b: Tensor) -> Tensor:
 
 def digamma_difference(a: Tensor, b: Tensor) -> Tensor:
     """digamma(a + b) - digamma(a) for a > 0, b >= 0; shapes broadcast; float64 inside, dtype of `a`."""
-    x, y = torch.broadcast_tensors(a.double(), torch.as_tensor(b, device=a.device).double())
+    x, y = _both(a, b)
     large = x >= _LARGE
     safe = torch.where(large, x, _LARGE)
     slopes = tuple((2 * k + 1) * c for k, c in enumerate(STIRLING))

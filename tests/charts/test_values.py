@@ -13,6 +13,7 @@ from manifoldflow.charts import (
     StickBreaking,
     default_chart,
 )
+from manifoldflow.errors import OffManifoldError
 from manifoldflow.manifolds import Euclidean, Hypersphere, Product, Simplex
 
 
@@ -49,7 +50,7 @@ def test_stereographic_refuses_a_bad_scale(scale):
 
 
 def test_stereographic_refuses_a_batch_of_scales():
-    with pytest.raises(ValueError, match=r"scale: expected a number or a tensor of shape \(\), got \(2,\)"):
+    with pytest.raises(ValueError, match=r"scale: expected a positive finite number, got a tensor of shape \(2,\)"):
         Stereographic(2, scale=torch.tensor([1.0, 2.0]))
 
 
@@ -74,9 +75,13 @@ def test_stick_breaking_is_stans():
     torch.testing.assert_close(ours.log_volume(z), torchs.log_abs_det_jacobian(z, torchs(z)))
 
 
-def test_a_vanished_coordinate_is_infinite_not_clamped():
-    s = torch.tensor([0.5, 0.0, 0.5])
-    assert AdditiveLogRatio(2).inv(s).tolist() == [0, -torch.inf]
+@pytest.mark.parametrize("chart", [AdditiveLogRatio(2), IsometricLogRatio(2), StickBreaking(2)], ids=repr)
+def test_a_vanished_coordinate_is_refused_not_clamped(chart):
+    s = torch.tensor([[0.2, 0.3, 0.5], [0.5, 0.0, 0.5]])
+    torch.testing.assert_close(chart(chart.inv(s[:1])), s[:1])
+    with pytest.raises(OffManifoldError, match=r"s: expected positive coordinates.* at row 1; .*from_log"):
+        chart.inv(s)
+    assert AdditiveLogRatio(2).from_log(s.log())[1].tolist() == [0, -torch.inf]
 
 
 def test_default_charts():

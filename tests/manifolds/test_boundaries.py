@@ -231,3 +231,8 @@ def test_frechet_mean_of_antipodes_is_refused():
     x = torch.tensor([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]])
     with pytest.raises(CutLocusError, match="antipod"):
         frechet_mean(Hypersphere(2), x)
+
+
+def test_injectivity_radius_of_a_rounded_boundary_point_is_zero():
+    p = torch.tensor([[0.5 + 1e-9, -1e-9, 0.5], [0.5, 0.0, 0.5], [0.25, 0.25, 0.5]], dtype=torch.float64)
+    assert Simplex(2).metric.injectivity_radius(p).tolist() == [0.0, 0.0, pytest.approx(torch.pi / 3)]

@@ -16,7 +16,7 @@ def test_the_example_of_the_style_guide():
         check_points(Hypersphere(2), start=start)
     assert str(caught.value) == (
         "start: expected points on Hypersphere(2) (unit norm, atol=1e-05), got norm 2.0000 at row 0; "
-        "call Hypersphere(2).projection(start) first"
+        "normalise it first: call Hypersphere(2).projection(start)"
     )
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from manifoldflow._geomstats import GeomstatsHypersphere
+from manifoldflow.errors import CutLocusError
 from manifoldflow.manifolds import Euclidean, Hypersphere, Simplex, TangentPCA, frechet_mean
 
 from ..strategies import DTYPES, MANIFOLDS, random_points, tolerance
@@ -58,6 +59,55 @@ def test_bad_weights_and_sets_are_refused():
     for weights in (torch.tensor([1.0, -1.0, 1.0]), torch.zeros(3), torch.tensor([1.0, float("nan"), 1.0])):
         with pytest.raises(ValueError, match="weights: expected nonnegative weights with a positive sum"):
             frechet_mean(Hypersphere(2), x, weights)
+
+
+def scattered(sets, k):
+    """Points all around the circle, which have several local minima."""
+    return Hypersphere(1).random_point(sets * k, dtype=torch.float64).reshape(sets, k, 2)
+
+
+def least_variance_on_the_circle(points):
+    """By the closed form: the minimisers are among the k angles mean + 2 pi j / k (Hotz and Huckemann 2015)."""
+    angles = torch.atan2(points[..., 1], points[..., 0])
+    k = angles.shape[-1]
+    means = angles.mean(-1, keepdim=True) + 2 * torch.pi * torch.arange(k, dtype=points.dtype) / k
+    gaps = (angles.unsqueeze(-2) - means.unsqueeze(-1) + torch.pi).remainder(2 * torch.pi) - torch.pi
+    return gaps.square().mean(-1).amin(-1)
+
+
+def test_several_starts_find_the_least_variance_of_scattered_points():
+    torch.manual_seed(0)
+    points = scattered(200, 5)
+    least = least_variance_on_the_circle(points)
+    one = frechet_mean(Hypersphere(1), points, full_output=True)
+    several = frechet_mean(Hypersphere(1), points, starts=6, full_output=True)
+    missed = (one.variance > least + 1e-9).sum()
+    assert missed > 10
+    assert (several.variance > least + 1e-9).sum() < missed / 3
+    assert (several.variance <= one.variance + 1e-12).all()
+    assert (several.variance >= least - 1e-12).all()
+
+
+def test_status_and_warning_where_the_steps_do_not_suffice():
+    torch.manual_seed(0)
+    points = clouds(Hypersphere(3), 4, 5, torch.float64)
+    full = frechet_mean(Hypersphere(3), points, full_output=True)
+    assert full.converged.all()
+    assert full.steps < 50
+    squares = Hypersphere(3).metric.squared_dist(points, full.mean.unsqueeze(1))
+    torch.testing.assert_close(full.variance, squares.mean(-1))
+    torch.testing.assert_close(full.mean, frechet_mean(Hypersphere(3), points))
+    assert not frechet_mean(Hypersphere(3), points, max_steps=1, full_output=True).converged.any()
+    with pytest.warns(UserWarning, match="4 of 4 sets did not converge in 1 steps; allow more with max_steps"):
+        frechet_mean(Hypersphere(3), points, max_steps=1)
+
+
+def test_an_antipodal_point_is_refused_with_advice_that_works():
+    points = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64)
+    with pytest.raises(CutLocusError, match=r"points: .*antipodal.*starts=2"):
+        frechet_mean(Hypersphere(1), points)
+    full = frechet_mean(Hypersphere(1), points, starts=3, full_output=True)
+    torch.testing.assert_close(full.variance, least_variance_on_the_circle(points))
 
 
 def test_tangent_pca_finds_the_directions_of_a_great_circle_band():

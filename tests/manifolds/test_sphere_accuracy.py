@@ -15,6 +15,20 @@ ANGLES = [*NEAR, mpmath.mpf("0.5"), mpmath.mpf("1.05"), mp.pi / 2, mpmath.mpf("2
 AMBIENT = [2, 3, 16, 64, 1000, 4097]
 
 
+# Numbers in a batch from which each way to compute is taken: few calls, short rows, screening by cosine.
+SIZES = [3000, 20_000]
+
+
+def in_batches(function, *rows):
+    """The function's values of these rows: alone, recorded, and in batches with equal pairs beside and without."""
+    yield function(*rows)
+    yield function(*(r.clone().requires_grad_() for r in rows)).detach()
+    for size in SIZES:
+        count = 1 + size // len(rows[0])
+        yield function(*(torch.stack([rows[0]] * count + [r]) for r in rows))[-1]
+    yield function(*(r.expand(count, -1).contiguous() for r in rows))[-1]
+
+
 def pairs(dtype, n):
     for theta in ANGLES if n <= 64 else ANGLES[::5]:
         for seed in range(3 if n <= 64 else 1):
@@ -28,8 +42,7 @@ def test_dist_is_within_8_ulp_at_every_angle(n, dtype):
     metric, eps = Hypersphere(n - 1).metric, torch.finfo(dtype).eps
     for theta, (x, y) in pairs(dtype, n):
         reference = ref.angle(ref.exact(x), ref.exact(y))
-        # As one pair and inside a batch: the two take different code.
-        for got in (metric.dist(x, y), metric.dist(torch.stack([x, x]), torch.stack([y, x]))[0]):
+        for got in in_batches(metric.dist, x, y):
             assert abs(mpmath.mpf(float(got)) - reference) <= 8 * eps * reference, float(theta)
 
 
@@ -42,8 +55,9 @@ def test_log_keeps_its_accuracy_wherever_the_dtype_resolves_the_angle(n, dtype):
         room = min(actual, float(mp.pi - actual))
         if room < 16 * eps:
             continue
-        error = ref.relative_error(metric.log(y, x), ref.log(ref.exact(x), ref.exact(y)))
-        assert error <= 8 * eps / room, float(theta)
+        reference = ref.log(ref.exact(x), ref.exact(y))
+        for got in in_batches(lambda x, y: metric.log(y, x), x, y):
+            assert ref.relative_error(got, reference) <= 8 * eps / room, float(theta)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -53,8 +67,9 @@ def test_exp_matches_its_reference(n, dtype):
     for theta in (1e-12, 1e-4, 0.3, 0.33, 1.5, 3.0, 6.0, 40.0)[:: 1 if n <= 64 else 3]:
         x, e = ref.pair_at(mp.pi / 2, n, dtype, 5, sparse=False)
         v = theta * e
-        error = ref.relative_error(metric.exp(v, x), ref.exp(ref.exact(x), ref.exact(v)))
-        assert error <= 8 * eps * max(1, theta)
+        reference = ref.exp(ref.exact(x), ref.exact(v))
+        for got in in_batches(lambda x, v: metric.exp(v, x), x, v):
+            assert ref.relative_error(got, reference) <= 8 * eps * max(1, theta)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
