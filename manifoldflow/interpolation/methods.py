@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..checks import check_integer
 from ..distributions.laws import Law, law_of
 from ..manifolds import Hypersphere, Simplex
 from .bridges.bridge import Bridge
@@ -326,10 +327,9 @@ def interpolate(
     >>> interpolate(torch.eye(3)[0], torch.eye(3)[1], steps=3)[1]
     tensor([0.7071, 0.7071, 0.0000])
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
-        raise ValueError(f"steps: expected an integer of at least 2 (both ends are included), got {steps!r}")
-    if samples is not None and (isinstance(samples, bool) or not isinstance(samples, int) or samples < 0):
-        raise ValueError(f"samples: expected a nonnegative integer or None, got {samples!r}")
+    steps = check_integer("steps", steps, 2)
+    if samples is not None:
+        samples = check_integer("samples", samples, 0)
     own = {"generator": generator, "decode": decode}
     options |= {name: own[name] for name in _find(method).takes}
     path = build_path(start, end, method=method, base=base, space=space, event_dim=event_dim, **options)

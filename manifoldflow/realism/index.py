@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ..checks import check_integer, check_number, check_tensors
 from ..special import log1mexp, log_gammaincc
 
 __all__ = ["CallableIndex", "Index", "RegularisedIndex", "StandardNormalIndex", "TwoSidedIndex"]
@@ -56,9 +57,7 @@ class RegularisedIndex(Index):
 
     def __init__(self, index: Index, eps: float = 0.1) -> None:
         super().__init__()
-        if not 0 <= eps <= 0.5:
-            raise ValueError(f"eps: expected a number in [0, 1/2], got {eps}; the paper uses 0.1")
-        self.index, self.eps = index, float(eps)
+        self.index, self.eps = index, check_number("eps", eps, 0, 0.5)
 
     def log(self, z: Tensor) -> Tensor:
         """The log of the regularised index; see `Index.log`."""
@@ -94,13 +93,12 @@ class StandardNormalIndex(Index):
 
     def __init__(self, dim: int, *, approximate: bool = False) -> None:
         super().__init__()
-        if dim < 1:
-            raise ValueError(f"dim: expected at least 1, got {dim}")
-        self.dim, self.approximate = dim, approximate
+        self.dim, self.approximate = check_integer("dim", dim), approximate
 
     def log(self, z: Tensor) -> Tensor:
         """The log of the index; see `Index.log`."""
-        if z.shape[-1] != self.dim:
+        check_tensors({"z": z})
+        if z.shape[-1:] != (self.dim,):
             raise ValueError(f"z: expected points of dimension {self.dim}, got shape {tuple(z.shape)}")
         squared = z.double().square().sum(-1)
         if not self.approximate:
@@ -132,9 +130,7 @@ class TwoSidedIndex(Index):
 
     def __init__(self, index: Index, *, rounding: float = 0.0) -> None:
         super().__init__()
-        if not 0 <= rounding < math.inf:
-            raise ValueError(f"rounding: expected a nonnegative number, got {rounding}; 0 leaves the kink")
-        self.index, self.rounding = index, float(rounding)
+        self.index, self.rounding = index, check_number("rounding", rounding, 0)
 
     def log(self, z: Tensor) -> Tensor:
         """The log of the index; see `Index.log`."""

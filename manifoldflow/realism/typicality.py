@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..checks import as_tensor, check_integer, describe
 from ..distributions import LogDensityLaw, law_of
 from ..manifolds import check_points
 from ..manifolds.sphere_kernels import angle_of
@@ -27,7 +28,7 @@ def log_density_law(base: Any, *, samples: int = 10_000) -> LogDensityLaw:
 
 
 def _checked(base: Any, points: Any, samples: int) -> tuple[LogDensityLaw, Tensor]:
-    points = torch.as_tensor(points)
+    points = as_tensor("points", points)
     event_shape = tuple(base.event_shape)
     if tuple(points.shape[points.ndim - len(event_shape) :]) != event_shape:  # it would broadcast with the mean
         raise ValueError(
@@ -36,9 +37,7 @@ def _checked(base: Any, points: Any, samples: int) -> tuple[LogDensityLaw, Tenso
     space = getattr(base, "manifold", None)
     if space is not None:
         check_points(space, points=points)
-    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 100:
-        raise ValueError(f"samples: expected an integer of at least 100, got {samples!r}")
-    return log_density_law(base, samples=samples), points
+    return log_density_law(base, samples=check_integer("samples", samples, 100)), points
 
 
 def typicality(base: Any, points: Any, *, samples: int = 10_000) -> Tensor:
@@ -102,9 +101,12 @@ def angular_speed(points: Any, t: Any, *, event_dim: int = 1) -> Tensor:
     Raises:
         ValueError: Fewer than two points, or times that do not increase or do not fit them.
     """
-    points, t = torch.as_tensor(points), torch.as_tensor(t)
+    points, t = as_tensor("points", points), as_tensor("t", t)
+    event_dim = check_integer("event_dim", event_dim)
     axis = points.ndim - event_dim - 1
-    if axis < 0 or points.shape[axis] < 2 or t.shape != (points.shape[axis],):
+    if axis < 0 or points.numel() == 0:
+        raise ValueError(f"points: expected at least two points (*batch, m, *event), got {describe(points)}")
+    if points.shape[axis] < 2 or t.shape != (points.shape[axis],):
         raise ValueError(
             f"t: expected one time for each of at least two points along dimension {axis}, got times of shape "
             f"{tuple(t.shape)} for points of shape {tuple(points.shape)}"

@@ -100,7 +100,7 @@ def test_angular_speed():
         ),
         (
             lambda: typicality(Gumbel(0.0, 1.0), torch.zeros(2), samples=10),
-            "samples: expected an integer of at least 100",
+            "samples: expected an integer >= 100",
         ),
         (lambda: angular_speed(torch.zeros(3, 2), torch.zeros(2)), "t: expected one time for each"),
         (lambda: angular_speed(torch.zeros(3, 2), torch.tensor([0.0, 0.5, 0.5])), "t: expected strictly increasing"),

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...checks import as_tensor
 from ..paths.points import (
     as_points,
     check_event_dim,
@@ -167,7 +168,7 @@ class GaussianProcessPaths(Bridge):
             ValueError: The times are so close that the covariance is singular in float64 (smooth kernels).
         """
         times = self._on_ties(check_vector_of_times(check_times(t, self.at, increasing=True)))
-        value = torch.as_tensor(values, dtype=self.like.dtype, device=self.like.device)
+        value = as_tensor("values", values, dtype=self.like.dtype, device=self.like.device).to(self.like)
         if value.shape[value.ndim - 1 - len(self.event_shape) :] != (len(times), *self.event_shape):
             raise ValueError(
                 f"values: expected shape (..., {len(times)}, {', '.join(map(str, self.event_shape))}), got "

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...checks import as_tensor
 from ...manifolds import is_eager
 from ..paths.points import decoded, pair_of_points
 from .kernels import _is_real, _positive
@@ -64,7 +65,7 @@ class LangevinBridge(SimulatedBridge):
         if not _is_real(rate) or not 0 <= rate < math.inf:
             raise ValueError(f"rate: expected a nonnegative finite number, got {rate!r}")
         self.rate = float(rate)
-        self.centre = torch.as_tensor(centre, dtype=self.start.dtype, device=self.start.device)
+        self.centre = as_tensor("centre", centre, dtype=self.start.dtype, device=self.start.device).to(self.start)
         sizes = zip(reversed(self.centre.shape), reversed(self.event_shape))
         if self.centre.ndim > event_dim or any(size not in (1, whole) for size, whole in sizes):
             raise ValueError(

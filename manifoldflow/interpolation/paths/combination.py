@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ... import manifolds
 from ..._geomstats import Manifold
+from ...checks import as_tensor, check_integer
 from ...distributions.laws import block_sizes, lift_of
 from ...distributions.lifts import Shifted
 from .points import as_points, check_base_shape, check_event_dim, weighted_sum
@@ -86,7 +87,7 @@ def combine(
 def _weights(weights: Any, points: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """Weights as given, and as a matrix `(combinations, n)`, that fit the points."""
     n = points.shape[axis]
-    weights = torch.as_tensor(weights, dtype=points.dtype, device=points.device)
+    weights = as_tensor("weights", weights, dtype=points.dtype, device=points.device).to(points)
     if n < 2:
         raise ValueError(f"points: expected at least 2 along dimension {axis}, got {n}; there is nothing to combine")
     if weights.ndim < 1 or weights.shape[-1] != n:
@@ -147,9 +148,8 @@ def grid(
         `(*batch, rows, columns, *event)`.
     """
     for name, value in (("rows", rows), ("columns", columns)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 2:
-            raise ValueError(f"{name}: expected an integer of at least 2, got {value!r}")
-    points = torch.as_tensor(points)
+        check_integer(name, value, 2)
+    points = as_points("points", points, 1)
     depth = len(space.shape) if space is not None else max(event_dim, len(getattr(base, "event_shape", ())))
     corners = points.shape[points.ndim - depth - 1] if points.ndim > depth else 0
     if corners not in ((3, 4) if space is None else (4,)):
@@ -197,7 +197,7 @@ def subspace(points: Any, coordinates: Any, *, base: Any = None, event_dim: int 
         triangle.diagonal().abs().max()
     ):
         raise ValueError(f"points: expected {len(points)} linearly independent latents, got dependent ones")
-    wanted = torch.as_tensor(coordinates, dtype=points.dtype, device=points.device)
+    wanted = as_tensor("coordinates", coordinates, dtype=points.dtype, device=points.device).to(points)
     if wanted.ndim < 1 or wanted.shape[-1] != len(points):
         raise ValueError(f"coordinates: expected shape (..., {len(points)}), got {tuple(wanted.shape)}")
     weights = torch.linalg.solve_triangular(triangle, wanted.reshape(-1, len(points)).T, upper=True).T

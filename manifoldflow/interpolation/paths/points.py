@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...checks import as_tensor, check_integer, describe
 from ...manifolds import is_eager
 from ...manifolds.rows import load_forward_mode
 
@@ -28,17 +29,25 @@ __all__ = [
 
 
 def as_points(name: str, value: Any, event_dim: int) -> Tensor:
-    """`value` (tensor, array or nested list) as a finite floating tensor with `event_dim` event dimensions."""
-    points = torch.as_tensor(value)
-    if not points.is_floating_point():
+    """`value` (tensor, array or nested list) as a finite floating tensor with `event_dim` event dimensions.
+
+    Arrays may be read-only, big-endian or of negative strides. Tensors and arrays of integers are refused: pixels are
+    encoded first.
+    """
+    kind = getattr(value, "dtype", None)
+    if kind is not None and not (kind.is_floating_point if isinstance(value, Tensor) else kind.kind == "f"):
         raise ValueError(
-            f"{name}: expected floating-point coordinates, got {points.dtype}; convert with .to(torch.float32)"
+            f"{name}: expected floating-point coordinates, got {describe(value)}; convert with .to(torch.float32), or "
+            "encode images first"
         )
+    points = value if isinstance(value, Tensor) and not value.is_meta else as_tensor(name, value)
     if points.ndim < event_dim:
         raise ValueError(
             f"{name}: expected at least {event_dim} dimensions (event_dim={event_dim}), got shape "
             f"{tuple(points.shape)}; add the missing ones or lower event_dim"
         )
+    if points.shape[-1] == 0:
+        raise ValueError(f"{name}: expected points of at least one coordinate, got shape {tuple(points.shape)}")
     if is_eager() and not bool(points.detach().isfinite().all()):
         rows = points.detach().reshape(-1, max(1, points.shape[points.ndim - event_dim :].numel()))
         row = int((~rows.isfinite().all(-1)).nonzero()[0])
@@ -47,12 +56,11 @@ def as_points(name: str, value: Any, event_dim: int) -> Tensor:
 
 
 def check_event_dim(event_dim: int) -> None:
-    """Raise unless `event_dim` is a whole number of at least 1."""
-    if isinstance(event_dim, bool) or not isinstance(event_dim, int) or event_dim < 1:
-        raise ValueError(
-            f"event_dim: expected an integer of at least 1, got {event_dim!r}; "
-            "use 1 for vectors and 3 for images of shape (channels, height, width)"
-        )
+    """Raise unless `event_dim` is a whole number of at least 1, numpy's included."""
+    try:
+        check_integer("event_dim", event_dim)
+    except ValueError as error:
+        raise ValueError(f"{error}; use 1 for vectors and 3 for images of shape (channels, height, width)") from None
 
 
 def pair_of_points(start: Any, end: Any, event_dim: int) -> tuple[Tensor, Tensor]:
@@ -79,7 +87,7 @@ def pair_of_points(start: Any, end: Any, event_dim: int) -> tuple[Tensor, Tensor
 
 def check_times(t: Tensor, like: Tensor, *, increasing: bool = False) -> Tensor:
     """Times as a tensor of `like`'s dtype and device, of shape `(m,)` or `(*batch, m)`, inside [0, 1]."""
-    times = torch.as_tensor(t, dtype=like.dtype, device=like.device)
+    times = as_tensor("t", t, dtype=like.dtype, device=like.device).to(like)
     if times.ndim == 0:
         raise ValueError("t: expected times of shape (m,), got a single number; pass torch.tensor([t])")
     if times.numel() and is_eager():

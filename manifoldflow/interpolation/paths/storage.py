@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...checks import as_tensor
 from .path import Path, Polyline
 
 __all__ = ["load_path", "save_path"]
@@ -40,7 +41,7 @@ def save_path(
             times = path.nodes if isinstance(path, Polyline) else torch.linspace(0, 1, 65)
         points, event_dim = path(times), path.event_dim
     else:
-        points = torch.as_tensor(path)
+        points = as_tensor("path", path)
     stored = Polyline(points.detach(), times, event_dim=event_dim)
     try:
         header = json.dumps({"format": _FORMAT, "event_dim": event_dim, "notes": notes})

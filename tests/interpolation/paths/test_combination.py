@@ -134,7 +134,7 @@ def test_subspace_coordinates_come_back():
         (lambda x: frechet_combine(Euclidean(4), x, [-1.0, 1.0, 1.0]), "weights: expected nonnegative weights"),
         (lambda x: frechet_combine(Euclidean(4), x[:1], [1.0]), "points: expected at least 2"),
         (lambda x: grid(x[:2], 3, 3), "points: expected 3 or 4 along dimension 0"),
-        (lambda x: grid(x, 1, 3), "rows: expected an integer of at least 2"),
+        (lambda x: grid(x, 1, 3), "rows: expected an integer >= 2"),
         (lambda x: grid(x, 3, 3, space=Euclidean(4)), "points: expected 4 along dimension 0"),
         (lambda x: subspace(torch.stack([x[0], 2 * x[0]]), [1.0, 0.0]), "points: expected 2 linearly independent"),
         (lambda x: subspace(x, [1.0, 0, 0], base=SphericalUniform(3)), "base: expected a Gaussian"),

@@ -244,7 +244,7 @@ def test_a_single_number_is_refused():
         (torch.tensor([0.0, float("nan")]), torch.zeros(2), {}, "start: expected finite coordinates"),
         (torch.zeros(3).int(), torch.zeros(3), {}, "start: expected floating-point coordinates"),
         (torch.zeros(3), torch.zeros(3), {"event_dim": 2}, "start: expected at least 2 dimensions"),
-        (torch.zeros(3), torch.zeros(3), {"event_dim": 0}, "event_dim: expected an integer of at least 1"),
+        (torch.zeros(3), torch.zeros(3), {"event_dim": 0}, "event_dim: expected an integer >= 1"),
         (
             torch.zeros(3),
             torch.zeros(3),
@@ -257,7 +257,7 @@ def test_a_single_number_is_refused():
             {"method": "geodesic"},
             "geodesic is for a space, got standard normal and no",
         ),
-        (torch.zeros(3), torch.zeros(3), {"steps": 1}, "steps: expected an integer of at least 2"),
+        (torch.zeros(3), torch.zeros(3), {"steps": 1}, "steps: expected an integer >= 2"),
         (torch.zeros(3), torch.zeros(3), {"method": "linear", "samples": 2}, "samples: linear draws one path"),
     ],
 )
@@ -287,7 +287,7 @@ def test_methods_for_the_standard_normal_refuse_other_gaussians():
     assert interpolate(torch.zeros(4), torch.ones(4), method="langevin-bridge", base=wide, score=lambda x: -x / 4).ndim
     with pytest.raises(ValueError, match="method: bridge is for the standard normal, got von Mises-Fisher"):
         interpolate(torch.eye(4)[0], torch.eye(4)[1], method="bridge", base=VonMisesFisher(torch.eye(4)[0], 2.0))
-    with pytest.raises(ValueError, match="samples: expected a nonnegative integer or None"):
+    with pytest.raises(ValueError, match="samples: expected an integer >= 0"):
         interpolate(torch.zeros(4), torch.ones(4), method="bridge", samples=-1)
     assert methods_for([wide, VonMisesFisher(torch.eye(4)[0], 2.0)]) == ["matched"]
 
