@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..checks import check_integer, check_number, check_tensors
+from ..checks import check_integer, check_number, check_tensors, check_values
 from ..special import log1mexp, log_gammaincc
 
 __all__ = ["CallableIndex", "Index", "RegularisedIndex", "StandardNormalIndex", "TwoSidedIndex"]
@@ -98,6 +98,7 @@ class StandardNormalIndex(Index):
     def log(self, z: Tensor) -> Tensor:
         """The log of the index; see `Index.log`."""
         check_tensors({"z": z})
+        check_values(z=z)
         if z.shape[-1:] != (self.dim,):
             raise ValueError(f"z: expected points of dimension {self.dim}, got shape {tuple(z.shape)}")
         squared = z.double().square().sum(-1)
