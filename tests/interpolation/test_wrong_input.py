@@ -6,7 +6,6 @@ import torch
 
 from manifoldflow.distributions import Dirichlet, Gaussian, PowerSpherical, SphericalUniform, VonMisesFisher
 from manifoldflow.interpolation import (
-    METHODS,
     CurveEnergy,
     Geodesic,
     Linear,
@@ -15,6 +14,7 @@ from manifoldflow.interpolation import (
     grid,
     interpolate,
     interpolate_all,
+    methods_for,
     optimise,
     subspace,
 )
@@ -53,8 +53,8 @@ THREE = torch.tensor([[1.0, -2.0, 0.5], [0.1, 0.7, 2.0], [0.3, -0.1, 1.0]])
 # Doors: a call, and what it takes.
 DOORS = {
     f"start and end, {name}": (lambda x, name=name: interpolate(x, x, method=name, steps=3), POINTS)
-    for name, method in METHODS.items()
-    if "gaussian" in method.suits and name != "langevin-bridge"
+    for name in methods_for(None)
+    if name != "langevin-bridge"  # it asks for a score
 }
 DOORS |= {
     "end": (lambda x: interpolate(POINTS, x, steps=3), POINTS.flip(0)),

@@ -60,7 +60,7 @@ def test_pyro_contract():
 def test_bad_parameters_are_refused():
     with pytest.raises(ValueError, match="expected shapes"):
         PlanarMixture(torch.zeros(3, 3), torch.eye(2).expand(3, 2, 2))
-    with pytest.raises(ValueError, match="dim"):
+    with pytest.raises(ValueError, match="dim, rest_variance: expected"):
         semicircle(1)
     with pytest.raises(ValueError, match="covariances"):
         PlanarMixture(torch.zeros(1, 2), -torch.eye(2)[None], validate_args=True)

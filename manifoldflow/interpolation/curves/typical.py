@@ -9,6 +9,7 @@ from torch import Tensor
 from ...distributions.laws import Law
 from ...realism import DensityIndex, Index, TwoSidedIndex
 from ..paths.matched import Matched
+from ..paths.points import as_points
 from .energy import CurveEnergy, realism_energy
 from .optimised import OptimisedPath, optimise
 
@@ -77,7 +78,7 @@ def optimised(
     """
     _check_vectors(event_dim)
     if energy is not None:
-        return optimise(energy, torch.as_tensor(start), torch.as_tensor(end), **options)
+        return optimise(energy, start, end, **options)
     if law.base is None or decode is None or law.blocks:
         raise ValueError(
             "energy: the method optimised needs base=... and decode=..., of which it makes one, or energy=...:\n"
@@ -107,7 +108,7 @@ def _energy_of(
 
 def _solved(energy: CurveEnergy, start: Any, end: Any, law: Law, options: dict[str, Any]) -> OptimisedPath:
     """Started from matched paths where the base has them, else from geodesics."""
-    first, last = torch.as_tensor(start), torch.as_tensor(end)
+    first, last = as_points("start", start, 1), as_points("end", end, 1)
     if "starts" not in options and law.has_lift:
         options["starts"] = Matched(law.base, first, last)
     return optimise(energy, first, last, **{"starts": "geodesic", **options})
