@@ -33,8 +33,8 @@ class KernelDensity(BaseDistribution):
         points: :math:`x_i`, shape `(m, n)`, on the space.
         bandwidth: :math:`h_i > 0`, one number or one for each point: the width in radians on spheres and tori, where
             the concentration is :math:`1/h^2`; in units of the log-ratios on simplices.
-        space: Where the points live; the unit sphere of R^n if not given. A torus is `Product([Hypersphere(1)] * k)`.
-        kernel: "gaussian": von Mises-Fisher on spheres, its product on products of spheres, normal in isometric
+        space: Where the points live; the unit sphere of R^n if not given. Angles live on a `Torus`.
+        kernel: "gaussian": von Mises-Fisher on spheres, products of von Mises on tori, normal in isometric
             log-ratios on simplices, normal in R^d. "wrapped": the wrapped normal. "dirichlet": on simplices, the
             Dirichlet law with mode :math:`x_i` and concentration :math:`1 + x_i / h^2`. Or a function from points and
             widths to a batch of distributions.
@@ -77,7 +77,7 @@ class KernelDensity(BaseDistribution):
         self.space, self._kernel = _door(points, space, kernel)
         self.kernel = kernel
         self.points = points
-        self._log_weights = weighted(points, weights)[1].log()
+        self._log_weights = weighted(points, weights, least=1)[1].log()
         self.bandwidth = _widths(bandwidth, points)
         self.uniform_share = check_number("uniform_share", uniform_share, 0, 1 - 1e-9)
         self._log_uniform = log_uniform(self.space) if self.uniform_share > 0 else 0.0
@@ -124,7 +124,7 @@ class KernelDensity(BaseDistribution):
         check_number("least", least, positive=True)
         if held_out is not None:
             check_points(space, held_out=held_out)
-        x, w = weighted(points, weights)
+        x, w = weighted(points, weights, least=1)
         if len(x) < 2:
             raise ValueError(f"points: expected at least two to choose a bandwidth by, got {len(x)}")
         with torch.no_grad():
@@ -203,9 +203,9 @@ def uniform_points(space: Manifold, count: int, **options: Any) -> Tensor:
 
 def _door(points: Tensor, space: Manifold | None, kernel: Kernel) -> tuple[Manifold, SpaceKernel]:
     """The space and its kernel, with the points checked."""
-    if not isinstance(points, Tensor) or points.dim() != 2 or len(points) < 1 or points.shape[-1] < 2:
+    if not isinstance(points, Tensor) or points.dim() != 2 or len(points) < 1 or points.shape[-1] < 1:
         got = tuple(points.shape) if isinstance(points, Tensor) else type(points).__name__
-        raise ValueError(f"points: expected a tensor of shape (m, n), m >= 1, n >= 2, got {got}")
+        raise ValueError(f"points: expected a tensor of shape (m, n), m >= 1, n >= 1, got {got}")
     space = Hypersphere(points.shape[-1] - 1) if space is None else space
     check_points(space, points=points)
     if not callable(kernel):

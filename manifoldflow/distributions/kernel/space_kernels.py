@@ -17,7 +17,7 @@ from torch.distributions import Distribution
 
 from ..._geomstats import Manifold
 from ...charts import IsometricLogRatio
-from ...manifolds import Euclidean, Hypersphere, Product, Simplex
+from ...manifolds import Euclidean, Hypersphere, Product, Simplex, Torus
 from ...special import log_sphere_area, vmf_log_peak
 from ..dirichlet import Dirichlet
 from ..spherical.von_mises_fisher import VonMisesFisher
@@ -93,6 +93,25 @@ class SphereKernel(Embedded):
         return VonMisesFisher(points, widths.square().reciprocal(), validate_args=False).sample()
 
 
+class TorusKernel(Embedded):
+    """Products of von Mises laws of the angles, each of concentration 1 / width^2."""
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+        self.circle = SphereKernel(1)
+
+    def embed(self, points: Tensor) -> Tensor:
+        return torch.cat([points.cos(), points.sin()], dim=-1)
+
+    def log_peak(self, widths: Tensor) -> Tensor:
+        return self.dim * self.circle.log_peak(widths)
+
+    def sample(self, points: Tensor, widths: Tensor) -> Tensor:
+        pairs = torch.stack([points.cos(), points.sin()], dim=-1)
+        x, y = self.circle.sample(pairs, widths[..., None].expand(points.shape)).unbind(-1)
+        return torch.atan2(y, x)
+
+
 class FlatKernel(Embedded):
     """Normal laws in R^d."""
 
@@ -155,7 +174,7 @@ class ProductKernel(Embedded):
 def embedded_kernel(space: Any) -> Embedded:
     """The kernel of a space that is a Gaussian in an embedding; register a space of your own with `.register`."""
     raise ValueError(
-        f"space: expected a Hypersphere, a Simplex, a Euclidean space or a Product of these, got {space!r}; "
+        f"space: expected a Hypersphere, a Torus, a Simplex, a Euclidean space or a Product of these, got {space!r}; "
         "pass kernel=, a function from points and widths to distributions"
     )
 
@@ -163,6 +182,11 @@ def embedded_kernel(space: Any) -> Embedded:
 @embedded_kernel.register
 def _(space: Hypersphere) -> Embedded:
     return SphereKernel(space.dim)
+
+
+@embedded_kernel.register
+def _(space: Torus) -> Embedded:
+    return TorusKernel(space.dim)
 
 
 @embedded_kernel.register
@@ -233,6 +257,11 @@ def log_uniform(space: Any) -> float:
 @log_uniform.register
 def _(space: Hypersphere) -> float:
     return -log_sphere_area(space.dim + 1)
+
+
+@log_uniform.register
+def _(space: Torus) -> float:
+    return -space.dim * math.log(2 * math.pi)
 
 
 @log_uniform.register

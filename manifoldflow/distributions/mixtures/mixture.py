@@ -107,9 +107,13 @@ class Mixture(MixtureSameFamily):
         if self.batch_shape:
             return super().sample(sample_shape)
         with torch.no_grad():
-            which = self.mixture_distribution.sample(Size(sample_shape))
-            # The laws differ from row to row: the number of draws is the batch shape.
-            return self._family.take(self.component_distribution, which, self.weights.dtype).sample()
+            return self.sample_from(self.mixture_distribution.sample(Size(sample_shape)))
+
+    def sample_from(self, components: Tensor) -> Tensor:
+        """One draw `(*shape, n)` from each of the components numbered in a tensor of any shape."""
+        with torch.no_grad():
+            # The laws differ from row to row: the shape of the draws is the batch shape.
+            return self._family.take(self.component_distribution, components, self.weights.dtype).sample()
 
     def bic(self, points: Tensor, weights: Tensor | None = None) -> float:
         """The Bayesian information criterion at points `(m, n)`, smaller is better; weights count as repeats."""
