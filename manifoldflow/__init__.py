@@ -4,31 +4,57 @@ The rooms `training`, `evaluation`, `jobs`, `plots`, `report`, `steps` and `expe
 are imported when they are first used, as in `mf.training`.
 """
 
+import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 __version__ = version("manifoldflow")
 
 
-def _is_doctor() -> bool:
-    """Whether this process is `manifoldflow doctor`, which also runs where the library does not import."""
-    if sys.argv[1:2] != ["doctor"]:
+def _is_command(*first: str) -> bool:
+    """Whether this process is the command `manifoldflow`, with these first arguments."""
+    if sys.argv[1 : len(first) + 1] != list(first):
         return False
-    by_module = sys.argv[0] == "-m" and "-m manifoldflow doctor" in " ".join(sys.orig_argv)
-    return by_module or Path(sys.argv[0]).name.partition(".")[0] == "manifoldflow"
+    by_module = sys.argv[0] == "-m" and " ".join(("-m", "manifoldflow", *first)) in " ".join(sys.orig_argv)
+    path = Path(sys.argv[0])
+    return by_module or path.stem == "manifoldflow" or path.parts[-2:] == ("manifoldflow", "__main__.py")
+
+
+@contextmanager
+def _ending_at_once() -> Iterator[None]:
+    """Let SIGINT end the command here and now, while it imports: some extension modules swallow a KeyboardInterrupt."""
+    before = signal.getsignal(signal.SIGINT)
+    if not _is_command() or before is not signal.default_int_handler:
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        os.write(2, b"manifoldflow: interrupted; nothing was written\n")
+        os._exit(130)
+
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 try:
-    from . import charts, data, distributions, errors, flows, interpolation, manifolds, models, realism, special
-    from .distributions import Dirichlet, VonMisesFisher
-    from .flows import ManifoldFlow
-    from .interpolation import interpolate
-    from .manifolds import Euclidean, Hypersphere, Simplex, Torus
+    with _ending_at_once():
+        from . import charts, data, distributions, errors, flows, interpolation, manifolds, models, realism, special
+        from .distributions import Dirichlet, VonMisesFisher
+        from .flows import ManifoldFlow
+        from .interpolation import interpolate
+        from .manifolds import Euclidean, Hypersphere, Simplex, Torus
 except ImportError:
-    if not _is_doctor():
+    if not _is_command("doctor"):  # which also runs where the library does not import
         raise
 
 if TYPE_CHECKING:

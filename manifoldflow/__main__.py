@@ -1,17 +1,14 @@
 """`manifoldflow` and `python -m manifoldflow`: the command line, also interruptible while it still imports."""
 
-import sys
+from . import _ending_at_once
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line."""
-    try:
+    with _ending_at_once():
         from .cli import app
-    except KeyboardInterrupt:
-        print("manifoldflow: interrupted; nothing was written", file=sys.stderr)
-        raise SystemExit(130) from None
     app()
 
 

@@ -1,10 +1,15 @@
 """The application that the commands join: how it fails, the options they share, and the doctor."""
 
 import json
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,17 +41,38 @@ __all__ = [
 
 
 class Commands(TyperGroup):
-    """Errors of the user are one line on standard error and exit status 1; an interruption is 130."""
+    """Errors of the user are one line on standard error and exit status 1; SIGINT ends in 130, SIGTERM in 143."""
 
     def invoke(self, ctx: Any) -> Any:
+        received: list[int] = []
         try:
-            return super().invoke(ctx)
+            with _interrupted_by_sigterm(received):
+                return super().invoke(ctx)
         except KeyboardInterrupt as stop:
-            print(f"manifoldflow: {stop or 'interrupted; nothing was written'}", file=sys.stderr)
-            raise typer.Exit(130) from None
+            print(f"manifoldflow: {str(stop) or 'interrupted; no half-written result is left'}", file=sys.stderr)
+            raise typer.Exit(128 + (received or [signal.SIGINT])[0]) from None
         except (ValueError, FloatingPointError, OSError, ImportError) as error:
             print(f"manifoldflow: {error}", file=sys.stderr)
             raise typer.Exit(1) from None
+
+
+@contextmanager
+def _interrupted_by_sigterm(received: list[int]) -> Iterator[None]:
+    """Let SIGTERM interrupt what runs as SIGINT does, and be noted; a second one ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        received.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 app = typer.Typer(

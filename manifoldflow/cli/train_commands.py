@@ -123,12 +123,15 @@ def sample(
     out: Out,
     output: Output,
     count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 64,
+    temperature: Annotated[
+        float, typer.Option(help="Below 1, draws closer to the base's mode: from its density to the power 1 / T^2.")
+    ] = 1.0,
     seed: Seed = 0,
 ) -> None:
     """Draw images from a trained flow: samples.png and samples.npz."""
     from ..steps import sample_step
 
-    record = sample_step(model, out, count=count, seed=seed)
+    record = sample_step(model, out, count=count, seed=seed, temperature=temperature)
     output.say(f"{count} samples: {out / 'samples.png'}")
     output.result(record)
 

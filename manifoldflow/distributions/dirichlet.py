@@ -133,7 +133,19 @@ def _(base: Any) -> Law:
         log_density=constant_log_density if uniform else partial(_log_density_law, base),
         is_uniform=uniform,
         variational=lambda place, spread: Dirichlet(0.05 + torch.nn.functional.softplus(place)),
+        tempered=partial(_tempered, base),
     )
+
+
+def _tempered(base: Any, temperature: float) -> Any:
+    a = (base.concentration - 1) / temperature**2 + 1
+    if is_eager() and not bool((a > 0).all()):
+        least = float((1 - base.concentration.min()).sqrt())
+        raise ValueError(
+            f"temperature: expected more than {least:.4g}, below which the power 1 / T^2 of this Dirichlet's density "
+            f"has no integral, got {temperature:g}"
+        )
+    return type(base)(a, validate_args=False)
 
 
 def _log_density_law(base: Any, samples: int) -> LogDensityLaw:

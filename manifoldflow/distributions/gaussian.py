@@ -83,7 +83,13 @@ class Gaussian(BaseDistribution):
 
 
 def _gaussian_law(
-    base: Any, whiten: Callable[[Tensor], Tensor], scale: Tensor, *, coordinates: Normal | None, is_standard: bool
+    base: Any,
+    whiten: Callable[[Tensor], Tensor],
+    scale: Tensor,
+    *,
+    coordinates: Normal | None,
+    is_standard: bool,
+    tempered: Callable[[float], Any],
 ) -> Law:
     """The law of a Gaussian: `whiten` takes x - loc to a standard normal, `scale` has the factors of its volume."""
     event_dim = len(base.event_shape)
@@ -98,6 +104,7 @@ def _gaussian_law(
         is_standard=is_standard,
         is_convex=True,
         is_unbounded=True,
+        tempered=tempered,
     )
 
 
@@ -137,6 +144,7 @@ def _(base: Gaussian) -> Law:
         base.scale,
         coordinates=Normal(base.loc, base.scale, validate_args=False),
         is_standard=_all_equal((base.loc, 0), (base.scale, 1)),
+        tempered=lambda t: Gaussian(base.loc, base.scale * t, validate_args=False),
     )
 
 
@@ -146,7 +154,16 @@ def _(base: Independent) -> Law:
     if not isinstance(law, Normal):
         return coordinates_law(base, law)
     standard = _all_equal((law.loc, 0), (law.scale, 1))
-    return _gaussian_law(base, lambda x: x / law.scale, law.scale, coordinates=law, is_standard=standard)
+    return _gaussian_law(
+        base,
+        lambda x: x / law.scale,
+        law.scale,
+        coordinates=law,
+        is_standard=standard,
+        tempered=lambda t: Independent(
+            Normal(law.loc, law.scale * t, validate_args=False), base.reinterpreted_batch_ndims, validate_args=False
+        ),
+    )
 
 
 @law_of.register
@@ -159,4 +176,5 @@ def _(base: MultivariateNormal) -> Law:
         lower.diagonal(dim1=-2, dim2=-1),
         coordinates=Normal(0.0, 1.0, validate_args=False) if standard else None,
         is_standard=standard,
+        tempered=lambda t: MultivariateNormal(base.loc, scale_tril=lower * t, validate_args=False),
     )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
+from ..checks import check_number
 from ..manifolds import Euclidean, Hypersphere, Simplex
 from .lifts import Coordinates, Lift, Shifted
 
@@ -68,6 +69,8 @@ class Law:
         is_unbounded: Whether it lives on all of R^n.
         variational: From two outputs of a network, each `(rows, n)` and unconstrained, to a distribution of the same
             family, for a variational autoencoder; None for a Gaussian.
+        tempered: From a temperature T to the distribution whose density is proportional to this one's density to the
+            power 1 / T^2; None if it is not known. Call it as `Law.at`.
         blocks: The laws of the bases in a list, otherwise empty.
     """
 
@@ -83,6 +86,7 @@ class Law:
     is_convex: bool = False
     is_unbounded: bool = False
     variational: Callable[[Tensor, Tensor], Distribution] | None = None
+    tempered: Callable[[float], Any] | None = None
     blocks: tuple[Law, ...] = ()
 
     @classmethod
@@ -121,6 +125,26 @@ class Law:
     def on_sphere(self) -> bool:
         """Whether its points lie on a hypersphere."""
         return isinstance(self.space, Hypersphere)
+
+    def at(self, temperature: float) -> Any:
+        """The distribution with a density proportional to the base's to the power 1 / T^2, T being the temperature.
+
+        Of a Gaussian, this multiplies the standard deviation by T; below 1 draws are closer to the mode.
+
+        Raises:
+            ValueError: `temperature` is not positive and finite, or such a distribution is not known, or has no
+                integral.
+
+        >>> from manifoldflow import VonMisesFisher
+        >>> float(law_of(VonMisesFisher(torch.eye(3)[0], 5.0)).at(0.5).concentration)
+        20.0
+        """
+        temperature = check_number("temperature", temperature, positive=True)
+        if temperature == 1:
+            return self.base
+        if self.tempered is None:
+            raise ValueError(f"temperature: expected 1 for {self.title}, whose powers are not known, got {temperature}")
+        return self.tempered(temperature)
 
     @property
     def has_lift(self) -> bool:

@@ -223,6 +223,7 @@ def _(base: VonMises) -> Law:
         "von Mises on the torus",
         lift=Angles(base.loc, base.concentration),
         statistic=Statistic("mean cosine to the mean angles", lambda x: (x - base.loc).cos().mean(-1)),
+        tempered=lambda t: VonMises(base.loc, base.concentration / t**2, validate_args=False),
     )
 
 

@@ -15,6 +15,7 @@ from .._geomstats import Manifold
 from ..charts import Chart
 from ..checks import check_finite, check_integer, check_tensors, describe
 from ..distributions import BaseDistribution, InChart
+from ..distributions.laws import law_of
 from ..manifolds import is_eager
 
 __all__ = ["FlowTransform", "ManifoldFlow", "call_and_ladj", "full_precision"]
@@ -185,13 +186,22 @@ class ManifoldFlow(nn.Module):
             return self.base.log_prob_in_chart(self.chart, z) + ladj
 
     @torch.no_grad()
-    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
-        """Draws of data, shape (*sample_shape, *event); without gradients.
+    def sample(self, sample_shape: torch.Size | tuple[int, ...] = (), *, temperature: float = 1.0) -> Tensor:
+        r"""Draws of data, shape (*sample_shape, *event); without gradients.
+
+        Args:
+            sample_shape: How many.
+            temperature: T. Below 1, points are drawn closer to the base's mode: from its density to the power
+                :math:`1 / T^2`. Of a Gaussian this multiplies the standard deviation by T, as Glow's samples are drawn
+                (Kingma and Dhariwal 2018, section 5); of a von Mises-Fisher it gives the concentration
+                :math:`\kappa / T^2`, of a Dirichlet :math:`(\alpha - 1) / T^2 + 1`.
 
         Raises:
             TypeError: `sample_shape` is not a tuple.
+            ValueError: `temperature` is not positive and finite, or the base is not known at other temperatures than 1.
         """
-        z = self.chart_base.sample(_checked_shape(sample_shape))
+        base = law_of(self.base).at(temperature)
+        z = base.rsample_in_chart(self.chart, _checked_shape(sample_shape))
         return cast(Tensor, self.transform.inv(z))
 
     def encode(self, x: Tensor) -> Tensor:

@@ -242,12 +242,13 @@ def _result(trained: FlowTraining, test: ImageSet, seed: int) -> TrainingResult:
     )
 
 
-def seeded_samples(run: TrainedRun, count: int, seed: int) -> Tensor:
+def seeded_samples(run: TrainedRun, count: int, seed: int, temperature: float = 1.0) -> Tensor:
     """Draws of a model as images (count, c, h, w), uint8, on the CPU; the caller's generator is left alone."""
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         parts = [min(_IMAGES_A_CHUNK, count - first) for first in range(0, count, _IMAGES_A_CHUNK)]
-        return torch.cat([quantise(run.flow.sample((part,)), run.levels).cpu() for part in parts])
+        drawn = (run.flow.sample((part,), temperature=temperature) for part in parts)
+        return torch.cat([quantise(x, run.levels).cpu() for x in drawn])
 
 
 def load_run(folder: Path) -> TrainedRun:
@@ -266,21 +267,29 @@ def load_run(folder: Path) -> TrainedRun:
     return TrainedRun(folder, flow, saved.description, data, saved.levels, typed)
 
 
-def sample_step(model: Path, out: Path, *, count: int = 64, seed: int = 0) -> dict[str, Any]:
+def sample_step(model: Path, out: Path, *, count: int = 64, seed: int = 0, temperature: float = 1.0) -> dict[str, Any]:
     """Write `count` samples as samples.npz (uint8, key `images`) and samples.png; return the record.
+
+    Args:
+        model: A folder that `train_step` wrote.
+        out: New folder.
+        count: How many.
+        seed: Of the draws.
+        temperature: As `ManifoldFlow.sample` takes it.
 
     Raises:
         DataError: `model` is not a trained model, or `count` is not positive.
+        ValueError: The base does not have that temperature.
     """
     if count < 1:
         raise DataError(f"count: expected a positive number, got {count}")
     run = load_run(model)
     record = {
-        "settings": {"model": str(Path(model).resolve()), "count": count, "seed": seed},
+        "settings": {"model": str(Path(model).resolve()), "count": count, "seed": seed, "temperature": temperature},
         "versions": versions(),
     }
     with new_folder(out, "sample", record) as folder:
-        images = seeded_samples(run, count, seed)
+        images = seeded_samples(run, count, seed, temperature)
         np.savez(folder / "samples.npz", images=images.numpy())
         image_grid(images, run.levels).save(folder / "samples.png")
     return {"command": "sample", **record}

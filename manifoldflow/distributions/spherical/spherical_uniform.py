@@ -92,4 +92,5 @@ def _(base: SphericalUniform) -> Law:
         log_density=constant_log_density,
         is_uniform=True,
         variational=cone,
+        tempered=lambda t: base,
     )

@@ -173,6 +173,7 @@ def _(base: VonMisesFisher) -> Law:
         statistic=Statistic("cosine to the mean direction", lambda x: (x * base.loc).sum(-1)),
         is_uniform=is_eager() and bool((base.concentration == 0).all()),
         variational=cone,
+        tempered=lambda t: VonMisesFisher(base.loc, base.concentration / t**2, validate_args=False),
     )
 
 

@@ -1,0 +1,59 @@
+"""SIGINT and SIGTERM end every command in one line, while it still imports and while it works."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TRAIN = ["train", "--data", "digits", "--levels", "1", "--steps", "1", "--hidden", "4", "--epochs", "2000"]
+
+
+def start(out, *options):
+    command = [sys.executable, "-m", "manifoldflow", *TRAIN, "--out", str(out), *options]
+    # A shell that runs tests in the background may have its children ignore SIGINT.
+    restore = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    return subprocess.Popen([sys.executable, "-c", restore, *command], stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, process):
+    for _ in range(6000):
+        if condition():
+            return
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    raise AssertionError("it did not come so far in two minutes")
+
+
+def maps(process):
+    return Path(f"/proc/{process.pid}/maps").read_text()
+
+
+@pytest.mark.parametrize("library", ["libtorch_cpu", "_pydantic|pyro|scipy"])
+def test_an_interruption_while_it_imports_is_one_line(tmp_path, library):
+    process = start(tmp_path / "out")
+    wait_for(lambda: any(name in maps(process) for name in library.split("|")), process)
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=120)[1]
+    assert process.returncode == 130, error
+    assert error.count("\n") == 1
+    assert error.startswith("manifoldflow: interrupted")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_training_is_one_line_and_goes_on(tmp_path, sent, status):
+    out = tmp_path / "out"
+    process = start(out, "--checkpoint-every", "5")
+    wait_for((tmp_path / ".out.unfinished" / "checkpoints" / "last.ckpt").is_file, process)
+    process.send_signal(sent)
+    error = process.communicate(timeout=120)[1]
+    assert process.returncode == status, error
+    assert error.count("\n") == 1
+    assert error.startswith("manifoldflow: training stopped at step ")
+    assert error.endswith("; continue from the last checkpoint with --resume\n")
+    assert [path.name for path in tmp_path.iterdir()] == [".out.unfinished"]
