@@ -2,7 +2,7 @@
 
 from .arrays import images_from_array, read_numpy
 from .celeba import read_celeba
-from .cifar import read_cifar10
+from .cifar import read_cifar10, read_cifar100
 from .dequantise import bits_per_dim, dequantise, hashed_uniform, quantise
 from .folder import read_image_folder
 from .idx import read_idx, read_idx_folder
@@ -24,6 +24,7 @@ __all__ = [
     "quantise",
     "read_celeba",
     "read_cifar10",
+    "read_cifar100",
     "read_idx",
     "read_idx_folder",
     "read_image_folder",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..errors import DataError
+from ..files import check_file
 from .folder import stack_images
 from .images import ImageSet
 
@@ -55,7 +56,7 @@ def read_celeba(folder: Path, *, size: int = 64, crop: int = 140, attribute: str
         images = images / _IMAGES
     paths = sorted(images.glob("*.jpg"))
     if not paths:
-        raise DataError(f"{images}: expected CelebA's aligned images (000001.jpg ...), found none")
+        raise DataError(f"{images}: expected CelebA's aligned images (000001.jpg ...), found none; download them")
     places = [folder, images, images.parent]
     attributes, partition = _table(places, _ATTRIBUTES), _table(places, _PARTITION)
     test = 0
@@ -75,7 +76,7 @@ def read_celeba(folder: Path, *, size: int = 64, crop: int = 140, attribute: str
 
     labels = None
     if attributes is not None:
-        labels = (torch.tensor(_column(*attributes, paths, attribute)) > 0).long()
+        labels = torch.tensor([value > 0 for value in _column(*attributes, paths, attribute)]).long()
     return ImageSet(stack_images(paths, size, prepare), labels, 256, "celeba", test if test < len(paths) else 0)
 
 
@@ -85,9 +86,10 @@ def _table(places: list[Path], stem: str) -> tuple[Path, list[str], dict[str, li
         if not path.is_file():
             continue
         try:
+            check_file(path)
             lines = path.read_text(encoding="utf-8").splitlines()
         except ValueError as error:
-            raise DataError(f"{path}: expected text ({error})") from error
+            raise DataError(f"{path}: expected text ({error}); download it again") from error
         rows = [line.replace(",", " ").split() for line in lines]
         rows = [row for row in rows if row]
         header: list[str] = []
@@ -104,7 +106,9 @@ def _column(
 ) -> list[int]:
     """A column of a list for each image; the first, if it has no name."""
     if name is not None and name not in header:
-        raise DataError(f"{path}: attribute: expected one of {', '.join(header) or 'none'}, got {name!r}")
+        raise DataError(
+            f"{path}: attribute: expected one of {', '.join(header) or 'none'}, got {name!r}; name one of them"
+        )
     index = 0 if name is None else header.index(name)
     values = []
     for image in images:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import DataError
 
-__all__ = ["CIFAR10_BINARY", "check_archive", "file_md5", "identify_idx"]
+__all__ = ["CIFAR10_BINARY", "CIFAR100_BINARY", "check_archive", "file_md5", "identify_idx"]
 
 _IDX_FILES = ("train-images", "train-labels", "t10k-images", "t10k-labels")
 
@@ -45,6 +45,10 @@ CIFAR10_BINARY = (170_052_171, "c32a1d4ab5d03f1284b67883e8d87530")
 """Size in bytes and MD5 of cifar-10-binary.tar.gz as its authors publish it."""
 
 
+CIFAR100_BINARY = (168_513_733, "03b5dce01913d631647c71ecec9e9cb8")
+"""The same of cifar-100-binary.tar.gz."""
+
+
 def file_md5(path: Path) -> str:
     """MD5 of a file: against accidents, as the publishers give it, not against forgery."""
     with path.open("rb") as file:
@@ -54,7 +58,12 @@ def file_md5(path: Path) -> str:
 def identify_idx(path: Path, content_md5: str) -> tuple[str, str] | None:
     """Data set and file ("MNIST", "train-images") of which this IDX file is a copy; None if it is of none known."""
     known = _IDX_KNOWN.get(content_md5)
-    return known or (_IDX_KNOWN.get(file_md5(path)) if path.suffix == ".gz" else None)
+    return known or (_IDX_KNOWN.get(file_md5(path)) if _is_packed(path) else None)
+
+
+def _is_packed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 def check_archive(path: Path, published: tuple[int, str]) -> bool:

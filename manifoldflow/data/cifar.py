@@ -1,43 +1,93 @@
-"""CIFAR-10 in its published binary form, packed or not. The python form consists of pickles and is refused."""
+"""CIFAR-10 and CIFAR-100 in their published binary form, packed or not. The python forms are pickles and refused."""
 
 import gzip
 import io
 import tarfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
 
 from ..errors import DataError
-from .checksums import CIFAR10_BINARY, check_archive
+from ..files import check_file
+from .checksums import CIFAR10_BINARY, CIFAR100_BINARY, check_archive
 from .images import ImageSet
 
-__all__ = ["holds_cifar10", "read_cifar10"]
+__all__ = ["holds_cifar", "read_cifar", "read_cifar10", "read_cifar100"]
 
-_TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
-_TEST = "test_batch.bin"
-_FOLDER = "cifar-10-batches-bin"
-_ARCHIVE = "cifar-10-binary.tar.gz"
-_PICKLES = {"data_batch_1", "test_batch", "batches.meta", "cifar-10-batches-py", "cifar-10-python.tar.gz"}
-_RECORD = 1 + 3 * 32 * 32
-_MOST_BYTES = 10_000 * _RECORD
+_PIXELS = 3 * 32 * 32
 _MOST_UNPACKED = 256 << 20
-"""The published archive unpacks to 184 MB."""
+"""The published archives unpack to 184 MB."""
 
-_ADVICE = (
-    f"it consists of pickles, which can run any code and are never read; give CIFAR-10's binary version instead: "
-    f"{_ARCHIVE} as downloaded, or its unpacked folder {_FOLDER} with data_batch_1.bin"
+
+@dataclass(frozen=True)
+class _Form:
+    """How one of the two is published; `pickles` are names by which its python form is known."""
+
+    name: str
+    title: str
+    train: tuple[str, ...]
+    test: str
+    folder: str
+    archive: str
+    labels: int
+    classes: int
+    most: int
+    pickles: frozenset[str]
+
+    @property
+    def record(self) -> int:
+        """Bytes of an image with its labels, of which the last is the class."""
+        return self.labels + _PIXELS
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return *self.train, self.test
+
+    @property
+    def advice(self) -> str:
+        return (
+            f"it consists of pickles, which can run any code and are never read; give {self.title}'s binary version "
+            f"instead: {self.archive} as downloaded, or its unpacked folder {self.folder} with {self.train[0]}"
+        )
+
+
+_TEN = _Form(
+    name="cifar10",
+    title="CIFAR-10",
+    train=tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
+    test="test_batch.bin",
+    folder="cifar-10-batches-bin",
+    archive="cifar-10-binary.tar.gz",
+    labels=1,
+    classes=10,
+    most=10_000,
+    pickles=frozenset({"data_batch_1", "test_batch", "batches.meta", "cifar-10-batches-py", "cifar-10-python.tar.gz"}),
 )
+_HUNDRED = _Form(
+    name="cifar100",
+    title="CIFAR-100",
+    train=("train.bin",),
+    test="test.bin",
+    folder="cifar-100-binary",
+    archive="cifar-100-binary.tar.gz",
+    labels=2,
+    classes=100,
+    most=50_000,
+    pickles=frozenset({"cifar-100-python", "cifar-100-python.tar.gz"}),
+)
+_FORMS = (_TEN, _HUNDRED)
 
 
-def holds_cifar10(path: Path) -> bool:
-    """Whether a path looks like CIFAR-10 in any of its published forms, judged by names only."""
+def holds_cifar(path: Path) -> bool:
+    """Whether a path looks like CIFAR-10 or CIFAR-100 in any of their published forms, judged by names only."""
     if not path.is_dir():
         return path.name.endswith((".tar.gz", ".tgz", ".tar"))
-    names = {entry.name for entry in path.iterdir()}
-    return bool(names & {*_TRAIN, _TEST, _FOLDER, _ARCHIVE, *_PICKLES})
+    names = {path.name, *(entry.name for entry in path.iterdir())}
+    return any(names & {*form.files, form.folder, form.archive, *form.pickles} for form in _FORMS)
 
 
 def read_cifar10(path: Path) -> ImageSet:
@@ -53,65 +103,101 @@ def read_cifar10(path: Path) -> ImageSet:
         DataError: The python version; a file that is missing, damaged or of another size; an archive with
             links, with paths that leave their folder, or that unpacks to more than CIFAR-10 could.
     """
-    path = Path(path)
+    return _read(Path(path), (_TEN,))
+
+
+def read_cifar100(path: Path) -> ImageSet:
+    """CIFAR-100's images and fine labels from cifar-100-binary.tar.gz or from the folder that it unpacks to.
+
+    Args:
+        path: The archive, the folder cifar-100-binary, or a folder that holds one of them. Its test.bin, if it is
+            there, is the published test part.
+
+    Raises:
+        DataError: As `read_cifar10`.
+    """
+    return _read(Path(path), (_HUNDRED,))
+
+
+def read_cifar(path: Path) -> ImageSet:
+    """Whichever of the two a path holds; see `read_cifar10`.
+
+    Raises:
+        DataError: As `read_cifar10`.
+    """
+    return _read(Path(path), _FORMS)
+
+
+def _read(path: Path, forms: tuple[_Form, ...]) -> ImageSet:
     if path.is_dir():
         names = {entry.name for entry in path.iterdir()}
-        if _FOLDER in names:
-            return read_cifar10(path / _FOLDER)
-        if _ARCHIVE in names and not names & {*_TRAIN, _TEST}:
-            return read_cifar10(path / _ARCHIVE)
-        if not names & {*_TRAIN, _TEST} and names & _PICKLES:
-            raise DataError(f"{path}: this is CIFAR-10's python version: {_ADVICE}")
-        files, note = _read_folder(path), ""
-    elif path.is_file():
-        published = check_archive(path, CIFAR10_BINARY)
-        files = dict(_read_archive(path))
-        note = "CIFAR-10 binary version as published (MD5)" if published else f"{path.name}: of no known checksum"
+        for form in forms:
+            if form.folder in names:
+                return _read(path / form.folder, (form,))
+            if form.archive in names and not names & set(form.files):
+                return _read(path / form.archive, (form,))
+            if not names & set(form.files) and (names | {path.name}) & form.pickles:
+                raise DataError(f"{path}: this is {form.title}'s python version: {form.advice}")
+        form = next((form for form in forms if names & set(form.files)), forms[0])
+        files, note = _read_folder(path, form), ""
+    elif path.exists():
+        check_file(path)
+        published = check_archive(path, CIFAR10_BINARY) or check_archive(path, CIFAR100_BINARY)
+        files = dict(_read_archive(path, forms))
+        form = next((form for form in forms if files.keys() & set(form.files)), forms[0])
+        known = f"{form.title} binary version as published (MD5)"
+        note = known if published else f"{path.name}: of no known checksum"
     else:
-        raise DataError(f"{path}: no such file or folder")
-    order = [name for name in _TRAIN if name in files]
+        raise DataError(f"{path}: no such file or folder; check the path")
+    order = [name for name in form.train if name in files]
     if not order:
         found = ", ".join(sorted(files)) or "none of its files"
-        raise DataError(f"{path}: expected CIFAR-10's {_TRAIN[0]}, found {found}")
-    if missing := [name for name in (*_TRAIN, _TEST) if name not in files]:
+        raise DataError(f"{path}: expected {form.title}'s {form.train[0]}, found {found}; download it again")
+    if missing := [name for name in form.files if name not in files]:
         note = f"{note}; without {', '.join(missing)}".removeprefix("; ")
-    records = {name: _records(path, name, files[name]) for name in (*order, _TEST) if name in files}
+    records = {name: _records(path, form, name, files[name]) for name in (*order, form.test) if name in files}
     content = np.concatenate(list(records.values()))
-    images = torch.from_numpy(content[:, 1:].reshape(-1, 3, 32, 32))  # a copy, without the labels between
-    labels = torch.from_numpy(content[:, 0]).long()
-    return ImageSet(images, labels, 256, "cifar10", len(records.get(_TEST, [])), note)
+    images = torch.from_numpy(content[:, form.labels :].reshape(-1, 3, 32, 32))  # a copy, without the labels
+    labels = torch.from_numpy(content[:, form.labels - 1]).long()
+    return ImageSet(images, labels, 256, form.name, len(records.get(form.test, [])), note)
 
 
-def _records(path: Path, name: str, content: bytes) -> np.ndarray:
-    """Rows of a label byte and 3,072 pixels, (N, 3073)."""
-    if not content or len(content) % _RECORD:
+def _records(path: Path, form: _Form, name: str, content: bytes) -> np.ndarray:
+    """Rows of the label bytes and 3,072 pixels."""
+    if not content or len(content) % form.record:
         raise DataError(
-            f"{path}: {name}: truncated: expected a multiple of {_RECORD} bytes (a label and 3 x 32 x 32 pixels each), "
-            f"got {len(content)}"
+            f"{path}: {name}: truncated: expected a multiple of {form.record} bytes (labels and 3 x 32 x 32 pixels "
+            f"each), got {len(content)}; download it again"
         )
-    rows = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)
-    if rows[:, 0].max() > 9:
-        raise DataError(f"{path}: {name}: expected labels 0 to 9, got {rows[:, 0].max()}; this is no CIFAR-10 batch")
+    rows = np.frombuffer(content, np.uint8).reshape(-1, form.record)
+    if (most := rows[:, form.labels - 1].max()) >= form.classes:
+        raise DataError(
+            f"{path}: {name}: expected labels 0 to {form.classes - 1}, got {most}; this is no {form.title} batch: "
+            "download it again"
+        )
     return rows
 
 
-def _check_size(path: Path, name: str, size: int) -> None:
-    if size > _MOST_BYTES:
-        raise DataError(f"{path}: {name}: expected at most {_MOST_BYTES} bytes (10,000 images), got {size}")
+def _check_size(path: Path, form: _Form, name: str, size: int) -> None:
+    if size > form.most * form.record:
+        raise DataError(
+            f"{path}: {name}: expected at most {form.most * form.record} bytes ({form.most:,} images), got {size}; "
+            "download it again"
+        )
 
 
-def _read_folder(folder: Path) -> dict[str, bytes]:
+def _read_folder(folder: Path, form: _Form) -> dict[str, bytes]:
     files = {}
-    for name in (*_TRAIN, _TEST):
+    for name in form.files:
         file = folder / name
         if file.is_file():
-            _check_size(folder, name, file.stat().st_size)
+            _check_size(folder, form, name, file.stat().st_size)
             files[name] = file.read_bytes()
     return files
 
 
 class _Bounded(io.RawIOBase):
-    """What a compressed file unpacks to, as far as CIFAR-10 can be."""
+    """What a compressed file unpacks to, as far as CIFAR can be."""
 
     def __init__(self, source: io.BufferedIOBase, path: Path) -> None:
         self.source, self.path, self.left = source, path, _MOST_UNPACKED
@@ -125,12 +211,15 @@ class _Bounded(io.RawIOBase):
         chunk = self.source.read(size)
         self.left -= len(chunk)
         if self.left < 0:
-            raise DataError(f"{self.path}: unpacks to more than {_MOST_UNPACKED} bytes, which CIFAR-10 does not")
+            raise DataError(
+                f"{self.path}: unpacks to more than {_MOST_UNPACKED} bytes, which CIFAR does not; download it again"
+            )
         return chunk
 
 
-def _read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
+def _read_archive(path: Path, forms: tuple[_Form, ...]) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the batches in an archive."""
+    wanted = {name: form for form in forms for name in form.files}
     seen: set[str] = set()
     try:
         with (
@@ -139,9 +228,9 @@ def _read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
         ):
             for member in archive:
                 name = _checked_name(path, member)
-                if name in (*_TRAIN, _TEST) and name not in seen:
+                if name in wanted and name not in seen:
                     seen.add(name)
-                    _check_size(path, name, member.size)
+                    _check_size(path, wanted[name], name, member.size)
                     content = archive.extractfile(member)
                     assert content is not None
                     yield name, content.read()
@@ -150,12 +239,13 @@ def _read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _checked_name(path: Path, member: tarfile.TarInfo) -> str:
-    """The member's last name, if a well-meant CIFAR-10 archive could hold it."""
+    """The member's last name, if a well-meant archive could hold it."""
     parts = PurePosixPath(member.name).parts
     if member.name.startswith("/") or ".." in parts:
-        raise DataError(f"{path}: refused: {member.name!r:.100} leaves the archive's folder")
+        raise DataError(f"{path}: refused: {member.name!r:.100} leaves the archive's folder; download it again")
     if not (member.isfile() or member.isdir()):
-        raise DataError(f"{path}: refused: {member.name!r:.100} is neither a file nor a folder")
-    if set(parts) & _PICKLES:
-        raise DataError(f"{path}: this is CIFAR-10's python version: {_ADVICE}")
+        raise DataError(f"{path}: refused: {member.name!r:.100} is neither a file nor a folder; download it again")
+    for form in _FORMS:
+        if set(parts) & form.pickles:
+            raise DataError(f"{path}: this is {form.title}'s python version: {form.advice}")
     return parts[-1] if parts else ""

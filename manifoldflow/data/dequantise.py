@@ -1,9 +1,13 @@
 """Uniform dequantisation with reproducible noise, and the arithmetic of bits per dimension."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from ..checks import check_integer, check_number, check_tensors, describe
+from ..manifolds import is_eager
 
 __all__ = ["bits_per_dim", "dequantise", "hashed_uniform", "quantise"]
 
@@ -46,7 +50,17 @@ def hashed_uniform(index: Tensor, count: int, *, seed: int, epoch: int) -> Tenso
 
     Returns:
         (b, count), float32, multiples of 2^-24.
+
+    Raises:
+        TypeError: `index` is not a tensor of int64.
+        ValueError: It is not one-dimensional, or a number is not an integer.
     """
+    if not isinstance(index, Tensor) or index.dtype != torch.int64:
+        raise TypeError(f"index: expected an int64 tensor of shape (b,), got {describe(index)}")
+    if index.ndim != 1:
+        raise ValueError(f"index: expected shape (b,), got {tuple(index.shape)}")
+    count = check_integer("count", count, 0)
+    seed, epoch = (check_integer(name, n, -(2**63), 2**63 - 1) for name, n in (("seed", seed), ("epoch", epoch)))
     key = _splitmix(torch.tensor([seed, epoch], device=index.device) + _GAMMA)
     stream = _splitmix(index * _GAMMA + key[0] + _splitmix(key[1:] + key[0]))
     position = torch.arange(1, count + 1, device=index.device) * _GAMMA
@@ -61,13 +75,40 @@ def dequantise(images: Tensor, levels: int, noise: Tensor | float = 0.5) -> Tens
         images: uint8, (*batch, c, h, w).
         levels: Number of values a pixel can take.
         noise: In [0, 1), broadcastable; 0.5 is the deterministic middle, for encoding.
+
+    Raises:
+        TypeError: `images` is not a tensor of integers.
+        ValueError: `levels` is not an integer from 1 to 256, or noise is outside or NaN.
+
+    >>> dequantise(torch.tensor([0, 255], dtype=torch.uint8), 256)
+    tensor([0.0020, 0.9980])
     """
+    if not isinstance(images, Tensor) or images.is_floating_point() or images.is_complex():
+        raise TypeError(f"images: expected a tensor of integers, got {describe(images)}; see images_from_array")
+    levels = check_integer("levels", levels, 1, 256)
+    _check_noise(noise)
     noise = torch.as_tensor(noise, device=images.device).clamp(max=_LARGEST_NOISE)
     return (images.to(torch.get_default_dtype()) + noise) / levels
 
 
+def _check_noise(noise: Any) -> None:
+    if not isinstance(noise, Tensor):
+        check_number("noise", noise, 0, 1)
+        return
+    check_tensors({"noise": noise})
+    if is_eager() and noise.numel() and not bool(((noise >= 0) & (noise <= 1)).all()):
+        raise ValueError("noise: expected numbers in [0, 1), got others or NaN; draw them with hashed_uniform")
+
+
 def quantise(x: Tensor, levels: int) -> Tensor:
-    """The image (uint8) whose dequantisation cell holds x; outside [0, 1] the nearest image."""
+    """The image (uint8) whose dequantisation cell holds x; outside [0, 1] the nearest image.
+
+    Raises:
+        TypeError: `x` is not a tensor of floating point.
+        ValueError: `levels` is not an integer from 1 to 256.
+    """
+    check_tensors({"x": x})
+    levels = check_integer("levels", levels, 1, 256)
     return (x * levels).floor().clamp(0, levels - 1).to(torch.uint8)
 
 
@@ -82,5 +123,11 @@ def bits_per_dim(log_prob: Tensor, dim: int, levels: int) -> Tensor:
         log_prob: Log-densities in nats, any shape.
         dim: d = c h w.
         levels: Number of values a pixel can take.
+
+    Raises:
+        TypeError: `log_prob` is not a tensor of floating point.
+        ValueError: `dim` or `levels` is not a positive integer.
     """
+    check_tensors({"log_prob": log_prob})
+    dim, levels = check_integer("dim", dim), check_integer("levels", levels)
     return -log_prob / (dim * math.log(2)) + math.log2(levels)

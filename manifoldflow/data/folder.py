@@ -1,7 +1,9 @@
 """Any folder of images, centre-cropped and resized; its subfolders, if there are any, are the classes."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
+from ..files import check_file
 from .images import ImageSet
 
 if TYPE_CHECKING:
@@ -17,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["read_image_folder", "stack_images"]
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm"}
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
+_MOST_SIZES = 3
 
 
 def stack_images(
@@ -28,7 +32,7 @@ def stack_images(
     Args:
         paths: Of image files, in the order wanted.
         size: Side in pixels that `prepare` gives.
-        prepare: From the image as it is stored to a square one; a ValueError refuses it.
+        prepare: From the image, upright, of 8 bits and opaque, to a square one; a ValueError refuses it.
         grey: One channel instead of three.
 
     Raises:
@@ -38,19 +42,81 @@ def stack_images(
 
     stack = np.empty((len(paths), 1 if grey else 3, size, size), np.uint8)
     for row, path in zip(stack, paths):
+        check_file(path)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with Image.open(path) as image:
-                    square = prepare(image).convert("L" if grey else "RGB")
+                    square = prepare(_as_shown(image)).convert("L" if grey else "RGB")
         except Exception as error:  # Pillow's decoders raise many kinds
             raise DataError(f"{path}: not a readable image ({error}); remove or replace it") from error
         row[:] = np.asarray(square).reshape(size, size, -1).transpose(2, 0, 1)
     return torch.from_numpy(stack)
 
 
+def _as_shown(image: "PIL.Image.Image") -> "PIL.Image.Image":
+    """The image as a viewer shows it on a white page: turned as its EXIF says, without transparency, of 8 bits.
+
+    Raises:
+        ValueError: Its values are neither of 8 nor of 16 bits.
+    """
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image)
+        if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+            raise ValueError(f"expected values of 8 or 16 bits, got mode {image.mode}; convert it to 8 bits")
+        return Image.fromarray((values.astype(np.float64) / 257).round().astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        page = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(page, image).convert("RGB")
+    return image
+
+
+@dataclass
+class _Found:
+    """Images in a folder and its direct subfolders, and why other files are left out."""
+
+    top: list[Path] = field(default_factory=list)
+    inside: list[Path] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def add(self, path: Path, images: list[Path]) -> None:
+        if path.name.startswith("."):
+            self.skipped["hidden"] += 1
+        elif path.suffix.lower() not in _SUFFIXES:
+            self.skipped["not an image"] += 1
+        elif not path.is_file():
+            self.skipped["not a file"] += 1
+        else:
+            images.append(path)
+
+
+def _find(folder: Path) -> _Found:
+    found = _Found()
+    for path in sorted(folder.iterdir()):
+        if not path.is_dir():
+            found.add(path, found.top)
+        elif path.name.startswith((".", "__")):
+            found.skipped["hidden"] += 1
+        else:
+            for inner in sorted(path.iterdir()):
+                if not inner.is_dir():
+                    found.add(inner, found.inside)
+                elif any(deep.suffix.lower() in _SUFFIXES for deep in inner.rglob("*")):
+                    found.skipped["nested deeper"] += 1
+    return found
+
+
 def read_image_folder(folder: Path, *, size: int = 32, grey: bool = False) -> ImageSet:
     """Every image of the folder and its direct subfolders, in the order of their names.
+
+    Images are turned upright as their EXIF data say, laid on white where they are transparent, and scaled to 8 bits
+    where they have 16. Hidden files and folders (.ipynb_checkpoints ...) are left out, as are a few images that lie
+    beside subfolders with more. The note of the result says what was read, skipped and resized, and where labels are
+    from.
 
     Args:
         folder: Holds images, or one subfolder of images a class.
@@ -63,13 +129,46 @@ def read_image_folder(folder: Path, *, size: int = 32, grey: bool = False) -> Im
     from PIL import ImageOps
 
     folder = Path(folder)
-    paths = sorted(p for p in (*folder.glob("*"), *folder.glob("*/*")) if p.suffix.lower() in _SUFFIXES)
+    found = _find(folder)
+    stray = found.top if len(found.top) < len(found.inside) else []
+    if stray:
+        found.skipped["beside the class folders"] += len(stray)
+    paths = found.inside if stray else sorted([*found.top, *found.inside])
     if not paths:
-        raise DataError(f"{folder}: expected images ({', '.join(sorted(_SUFFIXES))}), found none")
-    mode = "L" if grey else "RGB"
-    images = stack_images(paths, size, lambda image: ImageOps.fit(image.convert(mode), (size, size)), grey=grey)
-    classes = sorted({p.parent.name for p in paths if p.parent != folder})
+        raise DataError(
+            f"{folder}: expected images ({', '.join(sorted(_SUFFIXES))}) in it or in its subfolders, found none"
+            f"{_counts(found.skipped, ' but ')}; give the folder that holds them"
+        )
+    sizes: Counter[tuple[int, int]] = Counter()
+
+    def prepare(image: "PIL.Image.Image") -> "PIL.Image.Image":
+        sizes[image.size] += 1
+        return ImageOps.fit(image.convert("L" if grey else "RGB"), (size, size))
+
+    images = stack_images(paths, size, prepare, grey=grey)
+    classes = sorted({path.parent.name for path in paths if path.parent != folder})
     labels = None
-    if classes and all(p.parent != folder for p in paths):
-        labels = torch.tensor([classes.index(p.parent.name) for p in paths])
-    return ImageSet(images, labels, 256, folder.name)
+    if classes and all(path.parent != folder for path in paths):
+        labels = torch.tensor([classes.index(path.parent.name) for path in paths])
+    notes = [
+        f"{len(paths)} images read",
+        *([f"{found.skipped.total()} skipped{_counts(found.skipped, ': ')}"] if found.skipped else []),
+        f"labels from {len(classes)} subfolders" if labels is not None else "no labels",
+        *_resized(sizes, size),
+    ]
+    return ImageSet(images, labels, 256, folder.name, note="; ".join(notes))
+
+
+def _counts(skipped: Counter[str], before: str) -> str:
+    return before + ", ".join(f"{count} {why}" for why, count in sorted(skipped.items())) if skipped else ""
+
+
+def _resized(sizes: Counter[tuple[int, int]], size: int) -> list[str]:
+    """What was resized from what, if anything was."""
+    others = [pair for pair, _ in sizes.most_common() if pair != (size, size)]
+    if not others:
+        return []
+    listed = ", ".join(f"{width}x{height}" for width, height in others[:_MOST_SIZES])
+    more = f" and {len(others) - _MOST_SIZES} other sizes" if len(others) > _MOST_SIZES else ""
+    enlarged = " (enlarged)" if all(min(pair) < size for pair in others) else ""
+    return [f"resized from {listed}{more} to {size}x{size}{enlarged}"]

@@ -7,9 +7,9 @@ import torch
 from ..errors import DataError
 from .arrays import images_from_array, read_numpy
 from .celeba import holds_celeba, read_celeba
-from .cifar import holds_cifar10, read_cifar10
+from .cifar import holds_cifar, read_cifar
 from .folder import read_image_folder
-from .idx import read_idx_folder
+from .idx import find_idx, read_idx_folder
 from .images import ImageSet, reduce_bits
 
 __all__ = ["DATA_SETS", "load_images"]
@@ -42,8 +42,8 @@ def load_images(source: str | Path, *, size: int = 32, bits: int = 8) -> ImageSe
 
     Args:
         source: "digits", "mnist", an .npy or .npz file, a folder of IDX files as MNIST, KMNIST and
-            Fashion-MNIST are published, CIFAR-10's binary archive or its unpacked folder, a folder of CelebA's
-            aligned images, or any other folder of images.
+            Fashion-MNIST are published, the binary archive of CIFAR-10 or CIFAR-100 or its unpacked folder, a folder of
+            CelebA's aligned images, or any other folder of images.
         size: Side in pixels to which CelebA and folders of images are cropped and resized.
         bits: Of each pixel; fewer than 8 keep the highest, and leave 2^bits levels.
 
@@ -59,15 +59,15 @@ def _load(source: str | Path, size: int) -> ImageSet:
     path = Path(source)
     if not path.exists():
         raise DataError(f"data: expected {', '.join(DATA_SETS)} or an existing file or folder, got {str(source)!r}")
-    if path.is_dir() and any(path.glob("*-ubyte*")):
-        return read_idx_folder(path)
-    if holds_cifar10(path):
-        return read_cifar10(path)
+    if path.is_dir() and (idx := find_idx(path)):
+        return read_idx_folder(idx)
+    if holds_cifar(path):
+        return read_cifar(path)
     if path.is_dir():
         return read_celeba(path, size=size) if holds_celeba(path) else read_image_folder(path, size=size)
     if path.suffix in (".npy", ".npz"):
         return read_numpy(path)
     raise DataError(
-        f"data: {path}: expected a folder, .npy, .npz or CIFAR-10's .tar.gz, "
+        f"data: {path}: expected a folder, .npy, .npz or CIFAR's .tar.gz, "
         f"got a file of type {path.suffix or 'unknown'!r}"
     )

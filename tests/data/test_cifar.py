@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from manifoldflow.data import checksums, load_images, read_cifar10, split_published
+from manifoldflow.data import checksums, load_images, read_cifar10, read_cifar100, split_published
 from manifoldflow.errors import DataError
 
 from .files import cifar_batch, tar_gz
@@ -189,8 +189,38 @@ def test_truncated_mislabelled_and_foreign_archives(archive, tmp_path):
         archive.write_bytes(damaged)
         with pytest.raises(DataError, match=r"not a readable archive \(.*download it again|none of its files"):
             load_images(archive)
-    tar_gz(archive, [("cifar-100-binary/train.bin", b"\0" * 3074)])
+    tar_gz(archive, [("readme.txt", b"\0" * 3074)])
     with pytest.raises(DataError, match=r"expected CIFAR-10's data_batch_1\.bin, found none of its files"):
         load_images(archive)
     with pytest.raises(DataError, match="no such file or folder"):
         read_cifar10(tmp_path / "absent.tar.gz")
+
+
+def test_cifar_100_has_two_labels_and_the_fine_one_counts(tmp_path):
+    rng = np.random.default_rng(0)
+    parts = {}
+    for name, count in (("train.bin", 5), ("test.bin", 2)):
+        images, labels = rng.integers(0, 256, (count, 3, 32, 32), np.uint8), rng.integers(0, 100, count, np.uint8)
+        rows = [bytes([label // 5, label]) + image.tobytes() for label, image in zip(labels, images)]
+        parts[name] = images, labels, b"".join(rows)
+    members = [(f"cifar-100-binary/{name}", content) for name, (_, _, content) in parts.items()]
+    archive = tar_gz(tmp_path / "cifar-100-binary.tar.gz", [*members, ("cifar-100-binary/fine_label_names.txt", b"a")])
+    folder = tmp_path / "unpacked" / "cifar-100-binary"
+    folder.mkdir(parents=True)
+    for name, (_, _, content) in parts.items():
+        (folder / name).write_bytes(content)
+    for path in (archive, tmp_path, folder, folder.parent):
+        for data in (load_images(path), read_cifar100(path)):
+            assert torch.equal(data.images, torch.from_numpy(np.concatenate([part[0] for part in parts.values()])))
+            assert data.labels.tolist() == [int(label) for part in parts.values() for label in part[1]]
+            assert (data.name, data.published_test) == ("cifar100", 2)
+    with pytest.raises(DataError, match=r"expected CIFAR-10's data_batch_1\.bin, found none of its files"):
+        read_cifar10(archive)
+    (folder / "test.bin").write_bytes(b"\0" * 3073)
+    with pytest.raises(DataError, match=r"test\.bin: truncated: expected a multiple of 3074 bytes"):
+        load_images(folder)
+    python = tmp_path / "cifar-100-python"
+    python.mkdir()
+    (python / "train").write_bytes(pickle.dumps([1]))
+    with pytest.raises(DataError, match=r"CIFAR-100's python version: .*cifar-100-binary\.tar\.gz as downloaded"):
+        load_images(python)

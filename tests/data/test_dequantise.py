@@ -60,3 +60,33 @@ def test_noise_depends_on_seed_epoch_and_example_and_on_nothing_else():
         assert not (u == other).any()
     # seed and epoch do not stand for each other
     assert not (hashed_uniform(index, 8, seed=2, epoch=1) == u).any()
+
+
+def test_wrong_arguments_are_named():
+    images = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
+    x, index = dequantise(images, 17), torch.arange(2)
+    assert bits_per_dim(torch.zeros(2), 16, 17).shape == (2,)
+    assert hashed_uniform(index, 3, seed=0, epoch=0).shape == (2, 3)
+    for levels in (math.nan, 0, 257, 17.0, "17", None):
+        for call in (
+            lambda levels=levels: dequantise(images, levels),
+            lambda levels=levels: quantise(x, levels),
+        ):
+            with pytest.raises(ValueError, match="levels: expected an integer from 1 to 256, got"):
+                call()
+    for noise in (math.nan, -0.1, 1.5, torch.tensor(math.nan), torch.tensor([0.5, -1.0, 0.5, 0.5])):
+        with pytest.raises(ValueError, match="noise: expected"):
+            dequantise(images, 17, noise)
+    with pytest.raises(TypeError, match=r"images: expected a tensor of integers, got a tensor .* float32"):
+        dequantise(x, 17)
+    with pytest.raises(TypeError, match="images: expected a tensor of integers, got a numpy array"):
+        dequantise(images.numpy(), 17)
+    for dim in (math.nan, 0, None):
+        with pytest.raises(ValueError, match="dim: expected an integer >= 1, got"):
+            bits_per_dim(torch.zeros(2), dim, 17)
+    with pytest.raises(TypeError, match=r"log_prob: expected a floating-point tensor, got 0\.0"):
+        bits_per_dim(0.0, 16, 17)
+    with pytest.raises(TypeError, match="index: expected an int64 tensor"):
+        hashed_uniform(index.float(), 3, seed=0, epoch=0)
+    with pytest.raises(ValueError, match="seed: expected an integer"):
+        hashed_uniform(index, 3, seed=0.5, epoch=0)

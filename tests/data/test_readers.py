@@ -1,6 +1,8 @@
 """Readers of IDX, numpy files and folders of images: right content, and named errors for anything else."""
 
 import gzip
+import os
+import struct
 
 import numpy as np
 import pytest
@@ -84,7 +86,7 @@ def test_truncated_gzip_and_missing_file(tmp_path):
     path.write_bytes(gzip.compress(GOOD)[:-9])
     with pytest.raises(DataError, match=r"x\.gz: cannot be read"):
         read_idx(path)
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(DataError, match="No such file"):
         read_idx(tmp_path / "absent")
 
 
@@ -167,5 +169,122 @@ def test_truncated_and_missing_files(tmp_path):
             read_numpy(tmp_path / name)
     with pytest.raises(DataError, match=r"x\.png: not a readable image"):
         load_images(tmp_path)
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(DataError, match="No such file"):
         read_numpy(tmp_path / "absent.npz")
+
+
+def test_idx_is_gzip_by_its_content_and_not_by_its_name(tmp_path):
+    for name, content in {"a.gz": GOOD, "b": gzip.compress(GOOD)}.items():
+        (tmp_path / name).write_bytes(content)
+        assert read_idx(tmp_path / name).flatten().tolist() == list(range(24))
+
+
+def idx_pair(folder, images="train-images-idx3-ubyte", labels="train-labels-idx1-ubyte"):
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(len(images))
+    x, y = rng.integers(0, 256, (4, 5, 6), np.uint8), np.array([3, 1, 4, 1])
+    (folder / images).write_bytes(idx_bytes(x))
+    (folder / labels).write_bytes(idx_bytes(y))
+    return torch.from_numpy(x)
+
+
+def test_the_layout_of_torchvision(tmp_path):
+    x = idx_pair(tmp_path / "MNIST" / "raw")
+    for path in (tmp_path, tmp_path / "MNIST", tmp_path / "MNIST" / "raw"):
+        assert torch.equal(load_images(path).images[:, 0], x)
+    idx_pair(tmp_path / "KMNIST" / "raw")
+    with pytest.raises(DataError, match=r"IDX files of one data set, found .*KMNIST/raw, .*MNIST/raw; give one"):
+        load_images(tmp_path)
+
+
+def test_names_of_emnist_and_qmnist(tmp_path):
+    emnist = tmp_path / "emnist"
+    x = idx_pair(emnist, "emnist-letters-train-images-idx3-ubyte", "emnist-letters-train-labels-idx1-ubyte")
+    y = idx_pair(emnist, "emnist-letters-test-images-idx3-ubyte", "emnist-letters-test-labels-idx1-ubyte")
+    data = load_images(emnist)
+    assert torch.equal(data.images[:, 0], torch.cat([x, y]).mT)  # published on their side
+    assert data.published_test == 4
+    idx_pair(emnist, "emnist-digits-train-images-idx3-ubyte", "emnist-digits-train-labels-idx1-ubyte")
+    with pytest.raises(DataError, match=r"of one data set, found emnist-digits-\*, emnist-letters-\*; put each into"):
+        load_images(emnist)
+
+    qmnist = tmp_path / "qmnist"
+    x = idx_pair(qmnist, "qmnist-train-images-idx3-ubyte", "qmnist-train-labels-idx2-int")
+    columns = np.arange(32).reshape(4, 8) % 10
+    head = struct.pack(">HBB2I", 0, 12, 2, 4, 8)
+    (qmnist / "qmnist-train-labels-idx2-int").write_bytes(gzip.compress(head + columns.astype(">i4").tobytes()))
+    data = load_images(qmnist)
+    assert torch.equal(data.images[:, 0], x)
+    assert data.labels.tolist() == columns[:, 0].tolist()
+    (qmnist / "qmnist-train-images-idx3-ubyte").rename(qmnist / "pictures-idx3-ubyte")
+    with pytest.raises(DataError, match=r"such as train-images-idx3-ubyte\.gz, found pictures-idx3-ubyte; give them"):
+        load_images(qmnist)
+
+
+def save_image(path, image):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+
+
+def test_sixteen_bits_become_eight_and_not_white(tmp_path):
+    ramp = np.linspace(0, 65535, 64).round().astype(np.uint16).reshape(8, 8)
+    save_image(tmp_path / "a.png", Image.fromarray(ramp))
+    save_image(tmp_path / "b.tiff", Image.fromarray(ramp.astype(np.int32)))
+    data = load_images(tmp_path, size=8)
+    for image in data.images:
+        assert torch.equal(image[0], torch.from_numpy((ramp / 257).round().astype(np.uint8)))
+    save_image(tmp_path / "b.tiff", Image.fromarray(ramp.astype(np.int32) * 100))
+    with pytest.raises(DataError, match=r"b\.tiff: .*expected values of 8 or 16 bits, got mode I; convert it"):
+        load_images(tmp_path, size=8)
+
+
+def test_images_are_turned_as_their_exif_says(tmp_path):
+    upright = np.zeros((8, 8, 3), np.uint8)
+    upright[0, :] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter clockwise
+    turned = Image.fromarray(np.rot90(upright, 1).copy())
+    turned.save(tmp_path / "a.png", exif=exif)
+    assert torch.equal(load_images(tmp_path, size=8).images[0, 0], torch.from_numpy(upright[..., 0]))
+
+
+def test_colours_under_full_transparency_stay_hidden(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (8, 8, 4), np.uint8)
+    noise[..., 3] = 0
+    noise[4:, :, 3] = 255
+    save_image(tmp_path / "a.png", Image.fromarray(noise))
+    image = load_images(tmp_path, size=8).images[0]
+    assert (image[:, :4] == 255).all()
+    assert torch.equal(image[:, 4:], torch.from_numpy(noise[4:, :, :3].transpose(2, 0, 1)))
+    palette = Image.new("P", (8, 8), 1)
+    palette.putpalette([0, 0, 0, 200, 100, 0])
+    palette.save(tmp_path / "a.png", transparency=1)
+    assert (load_images(tmp_path, size=8).images == 255).all()
+
+
+def test_what_is_left_out_is_said_and_changes_no_labels(tmp_path):
+    for name in ("cat/a.png", "cat/b.png", "dog/c.png", ".ipynb_checkpoints/a-checkpoint.png", "__MACOSX/._a.png"):
+        save_image(tmp_path / name, Image.new("RGB", (20, 12)))
+    save_image(tmp_path / "stray.png", Image.new("RGB", (20, 12)))
+    save_image(tmp_path / "dog" / "deep" / "d.png", Image.new("RGB", (20, 12)))
+    (tmp_path / "dog" / "notes.txt").write_text("x")
+    (tmp_path / "dog" / ".DS_Store").write_text("x")
+    os.mkfifo(tmp_path / "dog" / "pipe.png")
+    data = load_images(tmp_path, size=32)
+    assert data.labels.tolist() == [0, 0, 1]
+    assert data.note == (
+        "3 images read; 7 skipped: 1 beside the class folders, 3 hidden, 1 nested deeper, 1 not a file, "
+        "1 not an image; labels from 2 subfolders; resized from 20x12 to 32x32 (enlarged)"
+    )
+    for i in range(5):
+        save_image(tmp_path / f"{i}.png", Image.new("RGB", (32, 32)))
+    data = load_images(tmp_path, size=32)
+    assert data.labels is None  # more images beside the folders than in them
+    assert data.note.startswith("9 images read; 6 skipped")
+    assert data.note.endswith("no labels; resized from 20x12 to 32x32 (enlarged)")
+
+
+def test_a_folder_of_hidden_files_has_no_images(tmp_path):
+    save_image(tmp_path / ".hidden" / "a.png", Image.new("RGB", (20, 12)))
+    with pytest.raises(DataError, match=r"in it or in its subfolders, found none but 1 hidden; give the folder"):
+        load_images(tmp_path)
