@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from manifoldflow.errors import DataError
-from manifoldflow.files import MARKER, atomic_path, damaged, new_folder, read_json, read_npz, write_json
+from manifoldflow.files import (
+    MARKER,
+    atomic_path,
+    check_replaceable,
+    damaged,
+    new_folder,
+    read_json,
+    read_npz,
+    write_json,
+)
 
 
 def test_atomic_write_keeps_the_old_file_when_it_fails(tmp_path):
@@ -252,3 +261,13 @@ def test_what_is_not_a_file_is_refused_without_waiting(tmp_path):
             read(tmp_path)
         with pytest.raises(DataError, match=r"b\.json: cannot be read \(No such file or directory\); check the path"):
             read(tmp_path / "b.json")
+
+
+def test_a_damaged_marker_names_what_to_remove(tmp_path):
+    out = tmp_path / "out"
+    with new_folder(out, "test", {}) as folder:
+        (folder / "a").write_text("x")
+    check_replaceable(out, "test")
+    (out / MARKER).write_text('{"command": "te')
+    with pytest.raises(DataError, match=rf"^--out: .*expected JSON, but .*; remove {out} to begin anew$"):
+        check_replaceable(out, "test")

@@ -1,6 +1,15 @@
 """Files and folders: written whole or not at all, read without running or unpacking what they should not."""
 
-from .folders import MARKER, check_replaceable, growing_folder, new_folder, resumable_folder, unfinished
+from .folders import (
+    MARKER,
+    check_replaceable,
+    growing_folder,
+    is_sound,
+    new_folder,
+    read_marker,
+    resumable_folder,
+    unfinished,
+)
 from .locks import locked, locks_out
 from .writing import (
     atomic_path,
@@ -24,10 +33,12 @@ __all__ = [
     "check_replaceable",
     "damaged",
     "growing_folder",
+    "is_sound",
     "locked",
     "locks_out",
     "new_folder",
     "read_json",
+    "read_marker",
     "read_npz",
     "resumable_folder",
     "sealed",

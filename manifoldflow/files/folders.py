@@ -12,10 +12,33 @@ from ..errors import DataError
 from .locks import locked
 from .writing import read_json, write_json, writing
 
-__all__ = ["MARKER", "check_replaceable", "growing_folder", "new_folder", "resumable_folder", "unfinished"]
+__all__ = [
+    "MARKER",
+    "check_replaceable",
+    "growing_folder",
+    "is_sound",
+    "new_folder",
+    "read_marker",
+    "resumable_folder",
+    "unfinished",
+]
 
 MARKER = "manifoldflow.json"
 """The file by which a folder shows that it was written by this library, and by which command."""
+
+
+def read_marker(folder: Path) -> Any:
+    """What the marker of an output that is to be written or continued says; None if it has none.
+
+    Raises:
+        DataError: It is damaged; says what to remove.
+    """
+    if not (folder / MARKER).is_file():
+        return None
+    try:
+        return read_json(folder / MARKER)
+    except DataError as error:
+        raise DataError(f"--out: {error.args[0].partition('; ')[0]}; remove {folder} to begin anew") from error
 
 
 def check_replaceable(out: Path, command: str) -> None:
@@ -29,7 +52,7 @@ def check_replaceable(out: Path, command: str) -> None:
     found = {path.name for path in out.iterdir()} if out.exists() else set()
     if not found:
         return
-    record = read_json(out / MARKER) if (out / MARKER).is_file() else None
+    record = read_marker(out)
     written = record.get("entries") if isinstance(record, dict) else None
     if not isinstance(record, dict) or not isinstance(written, list):
         what = "files that manifoldflow did not write"
@@ -98,7 +121,8 @@ def growing_folder(out: Path, command: str, settings: dict[str, Any]) -> Path:
     """
     out = Path(out)
     marker = out / MARKER
-    if marker.is_file() and isinstance(record := read_json(marker), dict) and record.get("command") == command:
+    record = read_marker(out)
+    if isinstance(record, dict) and record.get("command") == command:
         before = record.get("settings")
         if before != settings:
             known = before if isinstance(before, dict) else {}
@@ -111,6 +135,28 @@ def growing_folder(out: Path, command: str, settings: dict[str, Any]) -> Path:
     _make(out, out)
     write_json(marker, {"command": command, "entries": [], "settings": settings})
     return out
+
+
+def is_sound(path: Path, read: Callable[[Path], object], say: Callable[[str], None]) -> bool:
+    """Whether an intermediate result is there and can be read; a damaged one is removed, so that it is made anew.
+
+    Args:
+        path: File or folder.
+        read: Reads it; raises DataError if it is damaged.
+        say: Called with a line if it is.
+    """
+    if not path.exists():
+        return False
+    try:
+        read(path)
+    except DataError as error:
+        say(f"{path.name} is damaged and is made anew ({error})")
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+        return False
+    return True
 
 
 def unfinished(out: Path) -> Path:

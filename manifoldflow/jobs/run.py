@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..errors import DataError
-from ..files import MARKER, check_replaceable, damaged, read_json, resumable_folder, unfinished
+from ..files import MARKER, check_replaceable, damaged, read_json, read_marker, resumable_folder, unfinished
 from ..training import Placement
 from ..training.placement import all_or_none, interruptible, new_trainer, quiet_lightning
 from .end_points import EndPoints
@@ -138,9 +138,7 @@ def _predict(trainer: L.Trainer, module: RowModule) -> None:
 
 def _finished(out: Path, job: Job) -> dict[str, Any] | None:
     """The record of the same job's output, None if there is no output of this command."""
-    if not (out / MARKER).is_file():
-        return None
-    record = read_json(out / MARKER)
+    record = read_marker(out)
     if not isinstance(record, dict) or record.get("command") != job.command:
         return None  # `resumable_folder` says what it is
     _check_same(record.get("settings"), job, f"{out} is the output", f"choose another folder or remove {out}")
@@ -155,7 +153,7 @@ def _is_resumable(folder: Path, job: Job, out: Path) -> bool:
     """Whether an unfinished run of the same job left something."""
     if not folder.is_dir() or not has_shards(folder):
         return False
-    record = read_json(folder / MARKER)
+    record = read_marker(folder)
     settings = record.get("settings") if isinstance(record, dict) else None
     _check_same(settings, job, f"{out} has an unfinished run", f"give what it had, or remove {folder}")
     return True

@@ -153,8 +153,12 @@ def resume_training(out: Path, *, progress: bool = True, placement: Placement | 
     folder = unfinished(out)
     if not folder.is_dir():
         raise DataError(f"--resume: there is no unfinished run of {out}; start it without --resume")
-    record = read_record(folder, "train (unfinished)")
-    with damaged(folder / MARKER):
+    remedy = f"remove {folder} and train again without --resume"
+    try:
+        record = read_record(folder, "train (unfinished)")
+    except DataError as error:
+        raise DataError(f"--resume: the unfinished run of {out} is damaged ({error}); {remedy}") from error
+    with damaged(folder / MARKER, remedy):
         settings = record["settings"]
         data = DataChoice(**settings["data"])
         description = FlowDescription.from_json(settings["flow"])

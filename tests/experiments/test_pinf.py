@@ -83,6 +83,23 @@ def test_going_on_redoes_only_what_is_missing(grid, tmp_path):
     assert said.count("evaluating seed 0") == 1
 
 
+def test_damaged_parts_are_said_and_made_anew(grid, tmp_path):
+    out, tables = grid
+    copy = tmp_path / "out"
+    shutil.copytree(out, copy)
+    (copy / "models" / "vmf-1-seed0" / "flow.safetensors").unlink()
+    (copy / "interpolations" / "gaussian-seed0" / "manifoldflow.json").write_text('{"command": "inter')
+    paths = copy / "interpolations" / "vmf-2-seed0" / "matched.npz"
+    content = bytearray(paths.read_bytes())
+    content[len(content) // 2] ^= 1
+    paths.write_bytes(content)
+    said = []
+    again = run_experiment(copy, TINY, extractor=PIXELS, progress=False, say=said.append)
+    damaged = [line.split()[0] for line in said if "is damaged and is made anew" in line]
+    assert damaged == ["gaussian-seed0", "vmf-1-seed0", "vmf-2-seed0"]
+    assert again["paths"] == tables["paths"]
+
+
 def test_other_settings_other_models_and_foreign_folders_are_refused(grid, tmp_path):
     out, _ = grid
     with pytest.raises(DataError, match=r"begun with other settings \(extractor\)"):

@@ -1,5 +1,6 @@
 """The experiment of "Principled Interpolation in Normalizing Flows": priors x paths x seeds, resumable."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -8,15 +9,16 @@ from typing import Any
 
 from ...errors import DataError
 from ...evaluation import Extractor
-from ...files import growing_folder, locks_out, unfinished, write_json, write_text
+from ...files import growing_folder, is_sound, locks_out, unfinished, write_json, write_text
 from ...flows import FlowDescription
 from ...report.table import rows_to_csv
 from ...steps.evaluate import classifier_extractor, evaluate_step, read_evaluation
 from ...steps.interpolate import interpolate_step
 from ...steps.record import chosen_device, read_record, versions
+from ...steps.stored import read_interpolations
 from ...steps.train import DataChoice, load_run, resume_training, train_step
 from ...training import Placement, TrainSettings
-from ...training.checkpoint import CHECKPOINTS
+from ...training.checkpoint import CHECKPOINTS, LAST, read_checkpoint
 from .figures import write_experiment_figures
 from .tables import experiment_tables, tables_to_markdown
 
@@ -112,14 +114,15 @@ def run_experiment(
     runs = list(_runs(settings))
     for number, (name, seed) in enumerate(runs, 1):
         say(f"[{number}/{len(runs)}] {name}, seed {seed}")
-        _train_one(out, settings, name, seed, placement=placement, progress=progress)
-        _interpolate_one(out, settings, name, seed, device=device, progress=progress)
+        _train_one(out, settings, name, seed, placement=placement, progress=progress, say=say)
+        _interpolate_one(out, settings, name, seed, device=device, progress=progress, say=say)
     results = []
     for seed in range(settings.seeds):
         folders = [out / "interpolations" / f"{name}-seed{seed}" for name in settings.priors]
         evaluation = out / "evaluations" / f"seed{seed}"
         wanted = {"interpolations": [f"../../interpolations/{folder.name}" for folder in folders], "seed": 0}
-        if not evaluation.is_dir() or read_record(evaluation, "evaluate")["settings"] != wanted:
+        sound = is_sound(evaluation, read_evaluation, say)
+        if not sound or read_record(evaluation, "evaluate")["settings"] != wanted:
             say(f"evaluating seed {seed}")
             extractor = extractor or classifier_extractor(train, test, seed=0, folder=out)
             evaluate_step(folders, evaluation, seed=0, extractor=extractor, device=device, progress=progress)
@@ -146,27 +149,52 @@ def _runs(settings: ExperimentSettings) -> Iterator[tuple[str, int]]:
 
 
 def _train_one(
-    out: Path, settings: ExperimentSettings, name: str, seed: int, *, placement: Placement, progress: bool
+    out: Path,
+    settings: ExperimentSettings,
+    name: str,
+    seed: int,
+    *,
+    placement: Placement,
+    progress: bool,
+    say: Callable[[str], None],
 ) -> None:
     folder = out / "models" / f"{name}-seed{seed}"
     training, glow = replace(settings.training, seed=seed), settings.glow(name)
-    if folder.is_dir():
+    if is_sound(folder, load_run, say):
         run = load_run(folder)
         expected = FlowDescription(run.description.shape, **glow)
         recorded = TrainSettings(**run.record.settings["training"])
         if (run.data, run.description, recorded) != (settings.data, expected, training):
             raise DataError(f"{folder}: a model with other settings; remove it, or give another --out")
-    elif (unfinished(folder) / CHECKPOINTS / "last.ckpt").is_file():
+    elif is_sound(unfinished(folder), _read_unfinished, say):
         resume_training(folder, progress=progress, placement=placement)
     else:
         train_step(settings.data, folder, **glow, settings=training, progress=progress, placement=placement)
 
 
+def _read_unfinished(folder: Path) -> None:
+    read_record(folder, "train (unfinished)")
+    read_checkpoint(folder / CHECKPOINTS / f"{LAST}.ckpt")
+
+
+def _read_paths(folder: Path) -> None:
+    for stored in read_interpolations(folder)[2]:
+        stored.load()
+
+
 def _interpolate_one(
-    out: Path, settings: ExperimentSettings, name: str, seed: int, *, device: str, progress: bool
+    out: Path,
+    settings: ExperimentSettings,
+    name: str,
+    seed: int,
+    *,
+    device: str,
+    progress: bool,
+    say: Callable[[str], None],
 ) -> None:
     folder = out / "interpolations" / f"{name}-seed{seed}"
-    if not folder.is_dir():
+    if not is_sound(folder, _read_paths, say):
+        shutil.rmtree(out / "evaluations" / f"seed{seed}", ignore_errors=True)  # it is of others
         model = out / "models" / f"{name}-seed{seed}"
         interpolate_step(
             model, folder, pairs=settings.pairs, steps=settings.times, seed=0, device=device, progress=progress

@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...data import ImageSet
-from ...files import growing_folder, locks_out, write_json, write_text
+from ...files import growing_folder, is_sound, locks_out, write_json, write_text
 from ...models import DCGAN, WAE
 from ...realism import StandardNormalIndex, density_index, semicircle
 from ...report.table import markdown_table
@@ -246,9 +247,7 @@ def image_models(
     }
     for name, model in built.items():
         weights, log = folder / f"{name}.safetensors", folder / name
-        if weights.is_file():
-            load_weights(weights, model, "this experiment")
-        else:
+        if not is_sound(weights, partial(load_weights, module=model, description="this experiment"), say):
             say(f"training {name}")
             if isinstance(model, DCGAN):
                 settings = replace(training, learning_rate=GAN_RATE)
