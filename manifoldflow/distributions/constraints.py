@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from pyro.distributions.constraints import sphere
 from torch import Tensor
-from torch.distributions import biject_to, transform_to
+from torch.distributions import Distribution, biject_to, transform_to
 from torch.distributions.constraints import Constraint
 
 from .._geomstats import Manifold
@@ -26,6 +26,7 @@ __all__ = [
     "finite_positive_vector",
     "finite_symmetric",
     "finite_vector",
+    "joint_batch",
     "last_size",
 ]
 
@@ -136,6 +137,13 @@ def beside_loc(name: str, value: Tensor | float, loc: Tensor, *, keep: bool = Fa
             f"{name}: expected a shape that broadcasts with {tuple(loc.shape[:-1])}, the batch shape of loc, "
             f"got {tuple(value.shape)}"
         ) from None
+
+
+def joint_batch(p: Distribution, q: Distribution) -> torch.Size:
+    """The batch shape of a divergence, or a ValueError if the events differ in shape."""
+    if p.event_shape != q.event_shape:
+        raise ValueError(f"q: expected event shape {tuple(p.event_shape)}, that of p, got {tuple(q.event_shape)}")
+    return torch.broadcast_shapes(p.batch_shape, q.batch_shape)
 
 
 def last_size(x: Tensor) -> int:

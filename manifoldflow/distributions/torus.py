@@ -21,7 +21,7 @@ from ..special import (
     vmf_mean_length_complement,
 )
 from .base import BaseDistribution
-from .constraints import OnSpace, check_floating, finite_nonnegative
+from .constraints import OnSpace, check_floating, finite_nonnegative, joint_batch
 from .fitting import weighted
 from .laws import Law, Statistic, law_of
 from .lifts import Lift, spread
@@ -230,10 +230,9 @@ def _(base: VonMises) -> Law:
 @register_kl(VonMises, VonMises)
 def _same_family(p: VonMises, q: VonMises) -> Tensor:
     """As von Mises-Fisher on the circle, angle by angle."""
-    if p.event_shape != q.event_shape:
-        raise ValueError(f"q: expected event shape {tuple(p.event_shape)}, that of p, got {tuple(q.event_shape)}")
+    batch = joint_batch(p, q)
     kappa_p, kappa_q = p.concentration.double(), q.concentration.double()
     half = (0.5 * (p.loc.double() - q.loc.double())).sin()
     gap = vmf_mean_length_complement(kappa_p, 2) + vmf_mean_length(kappa_p, 2) * 2 * half * half
     each = vmf_divergence(kappa_p, 2) - vmf_log_peak(kappa_q, 2) + kappa_q * gap
-    return each.sum(-1).clamp(min=0).to(p.loc.dtype)
+    return each.sum(-1).clamp(min=0).to(p.loc.dtype).expand(batch)

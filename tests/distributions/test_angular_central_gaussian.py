@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch.distributions import kl_divergence
 
+import manifoldflow as mf
 from manifoldflow.distributions import AngularCentralGaussian, SphericalUniform
 
 from .strategies import FALSE_ALARM, assert_mean, assert_uniform
@@ -153,3 +154,18 @@ def test_shapes_and_refusals(dtype):
     ):
         with pytest.raises(ValueError, match=match):
             AngularCentralGaussian(bad)
+
+
+def test_matched_paths_keep_the_law_and_typicality_is_uniform():
+    torch.manual_seed(0)
+    base = AngularCentralGaussian(random_covariance(5))
+    start, end = base.sample((2, 3000))
+    middle = mf.interpolate(start, end, method="matched", base=base, steps=3)[:, 1]
+    assert torch.allclose(mf.interpolate(start, end, method="matched", base=base, steps=3)[:, 0], start, atol=1e-9)
+    square = base.to_normal(middle)[:, 0].square()
+    assert_uniform(torch.from_numpy(stats.beta(0.5, 2).cdf(square.numpy())))
+    assert float(mf.realism.typicality(base, middle).mean()) == pytest.approx(0.5, abs=0.03)
+    batch = AngularCentralGaussian(torch.stack([random_covariance(4), random_covariance(4, 1)]))
+    start, end = batch.sample((2,))
+    path = mf.interpolate(start, end, method="matched", base=batch, steps=4)
+    assert torch.allclose(path[:, -1], end, atol=1e-9)

@@ -11,6 +11,7 @@ from scipy import stats
 from torch.distributions import kl_divergence
 
 from manifoldflow.distributions import Bingham, FisherBingham, Kent, SphericalUniform, VonMisesFisher, Watson
+from manifoldflow.distributions.laws import law_of
 from manifoldflow.distributions.spherical.envelope import Envelope, watson_gaps
 
 from .strategies import FALSE_ALARM, assert_mean, assert_uniform, direction
@@ -401,3 +402,16 @@ def test_points_without_a_likeliest_law_are_refused():
         Kent.fit(torch.cat([x, -x]))
     with pytest.raises(ValueError, match="method"):
         Kent.fit(x, method="guess")
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+def test_what_is_known_about_the_law(law):
+    torch.manual_seed(0)
+    known = law_of(law)
+    s = law.sample((2000,))
+    assert known.on_sphere
+    assert not known.has_lift
+    assert known.statistic.of(s).shape == (2000,)
+    below, above = known.log_density(2000).log_tails(s)
+    assert float(below.exp().mean()) == pytest.approx(0.5, abs=0.03)
+    assert torch.allclose(below.exp() + above.exp(), torch.ones(2000, dtype=F64))

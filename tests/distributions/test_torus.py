@@ -50,7 +50,7 @@ def test_density_entropy_moments_and_distribution_function(kappa):
     assert float(law.mean_resultant_length) == pytest.approx(float(mass @ (x - 2.5).cos()), abs=1e-12)
     assert float(law.variance + law.mean_resultant_length) == pytest.approx(1)
     delta = torch.linspace(-1, 1, 9, dtype=F64) * min(3.1, 5 / math.sqrt(max(kappa, 1e-3)))  # before cdf is 0 or 1
-    cdf = law.cdf(Torus(1).projection(2.5 + delta)[:, None])[:, 0]
+    cdf = law.cdf(Torus(1).projection(2.5 + delta[:, None]))[:, 0]
     peak = float(law.log_prob(law.loc))
     exact = [  # scipy's own distribution function is that of a normal law above kappa = 50
         integrate.quad(lambda t: math.exp(peak - 2 * kappa * math.sin(t / 2) ** 2), -math.pi, end, epsabs=1e-12)[0]
@@ -58,7 +58,7 @@ def test_density_entropy_moments_and_distribution_function(kappa):
     ]
     assert torch.allclose(cdf, tensor(exact), rtol=0, atol=1e-10)
     back = law.icdf(cdf[:, None])[:, 0]
-    assert Torus(1).metric.dist(back[:, None], Torus(1).projection(2.5 + delta)[:, None]).max() < 1e-8
+    assert Torus(1).metric.dist(back[:, None], Torus(1).projection(2.5 + delta[:, None])).max() < 1e-8
 
 
 @pytest.mark.parametrize("kappa", [0.0, 1.0, 50.0, 1e8])

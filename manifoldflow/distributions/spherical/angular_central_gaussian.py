@@ -12,7 +12,7 @@ from ..._geomstats import Manifold
 from ...manifolds import Hypersphere
 from ...special import log_sphere_area
 from ..base import BaseDistribution
-from ..constraints import check_floating
+from ..constraints import check_floating, joint_batch
 from ..laws import Law, law_of
 from .polar import Direction
 from .scatter import unit_points
@@ -223,16 +223,10 @@ def _mean_shares(values: Tensor) -> Tensor:
     return share / share.sum(-1, keepdim=True)
 
 
-def _check_shapes(p: Any, q: Any) -> Size:
-    if p.event_shape != q.event_shape:
-        raise ValueError(f"q: expected event shape {tuple(p.event_shape)}, that of p, got {tuple(q.event_shape)}")
-    return torch.broadcast_shapes(p.batch_shape, q.batch_shape)
-
-
 @register_kl(AngularCentralGaussian, AngularCentralGaussian)
 def _acg_acg(p: AngularCentralGaussian, q: AngularCentralGaussian) -> Tensor:
     """In coordinates where q is uniform; the forms are those of |L_p g|^2 and |L_q^-1 L_p g|^2."""
-    batch = _check_shapes(p, q)
+    batch = joint_batch(p, q)
     factor = torch.linalg.solve_triangular(q.scale_tril, p.scale_tril, upper=False)
     turned = torch.linalg.svdvals(factor).square()
     half = 0.5 * p.ambient_dim
@@ -242,7 +236,7 @@ def _acg_acg(p: AngularCentralGaussian, q: AngularCentralGaussian) -> Tensor:
 
 @register_kl(AngularCentralGaussian, SphericalUniform)
 def _acg_uniform(p: AngularCentralGaussian, q: SphericalUniform) -> Tensor:
-    batch = _check_shapes(p, q)
+    batch = joint_batch(p, q)
     return (log_sphere_area(p.ambient_dim) - p._entropy64()).to(p.covariance.dtype).expand(batch)
 
 

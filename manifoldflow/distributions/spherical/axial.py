@@ -1,7 +1,7 @@
 """Laws of axes, with the same density at s and -s: Bingham and Watson."""
 
 import math
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from pyro.distributions.constraints import sphere
@@ -10,7 +10,8 @@ from torch.distributions import constraints, register_kl
 from torch.distributions.constraints import Constraint
 
 from ...special import log_sphere_area, watson_log_partition, watson_moments
-from ..constraints import finite_symmetric
+from ..constraints import finite_symmetric, joint_batch
+from ..laws import Law, Statistic, law_of
 from .envelope import Envelope
 from .exponential_fit import fit_bingham
 from .fisher_bingham import FisherBingham
@@ -227,15 +228,21 @@ def _concentration(mean_square: Tensor, n: int) -> Tensor:
     return kappa
 
 
-def _check_shapes(p: Any, q: Any) -> Size:
-    if p.event_shape != q.event_shape:
-        raise ValueError(f"q: expected event shape {tuple(p.event_shape)}, that of p, got {tuple(q.event_shape)}")
-    return torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+@law_of.register
+def _(base: Bingham) -> Law:
+    return Law.of(base, "Bingham")
+
+
+@law_of.register
+def _(base: Watson) -> Law:
+    return Law.of(
+        base, "Watson", statistic=Statistic("squared cosine to the axis", lambda x: (x * base.loc).sum(-1).square())
+    )
 
 
 @register_kl(Watson, Watson)
 def _watson_watson(p: Watson, q: Watson) -> Tensor:
-    batch = _check_shapes(p, q)
+    batch = joint_batch(p, q)
     n, kappa = p.ambient_dim, p.concentration.double()
     along = watson_moments(kappa, n)[0]
     across = (1 - along) / (n - 1)
@@ -247,5 +254,5 @@ def _watson_watson(p: Watson, q: Watson) -> Tensor:
 
 @register_kl(Watson, SphericalUniform)
 def _watson_uniform(p: Watson, q: SphericalUniform) -> Tensor:
-    batch = _check_shapes(p, q)
+    batch = joint_batch(p, q)
     return (log_sphere_area(p.ambient_dim) - p._entropy64()).to(p.loc.dtype).expand(batch)

@@ -12,7 +12,8 @@ from ..._geomstats import Manifold
 from ...manifolds import Hypersphere
 from ...special import fisher_bingham_log_partition, fisher_bingham_moments, log_sphere_area
 from ..base import BaseDistribution
-from ..constraints import check_floating, finite_symmetric, finite_vector
+from ..constraints import check_floating, finite_symmetric, finite_vector, joint_batch
+from ..laws import Law, law_of
 from .envelope import Envelope
 from .exponential_fit import fit_fisher_bingham
 from .scatter import unit_points
@@ -224,22 +225,23 @@ class FisherBingham(BaseDistribution):
         return cls(linear.to(points.dtype), quadratic.to(points.dtype))
 
 
+@law_of.register
+def _(base: FisherBingham) -> Law:
+    return Law.of(base, "Fisher-Bingham")
+
+
 @register_kl(FisherBingham, FisherBingham)
 def _same_family(p: FisherBingham, q: FisherBingham) -> Tensor:
     """Bregman divergence of the log partition."""
-    if p.event_shape != q.event_shape:
-        raise ValueError(f"q: expected event shape {tuple(p.event_shape)}, that of p, got {tuple(q.event_shape)}")
+    batch = joint_batch(p, q)
     mean, second = p._moments64()
     spent = ((p._row.double() - q._row.double()) * mean).sum(-1)
     spent = spent + ((p._matrix.double() - q._matrix.double()) * second).sum((-2, -1))
     value = spent + q._log_partition64() - p._log_partition64()
-    batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
     return value.clamp(min=0).to(p.linear.dtype).expand(batch)
 
 
 @register_kl(FisherBingham, SphericalUniform)
 def _to_uniform(p: FisherBingham, q: SphericalUniform) -> Tensor:
-    if p.event_shape != q.event_shape:
-        raise ValueError(f"q: expected event shape {tuple(p.event_shape)}, that of p, got {tuple(q.event_shape)}")
-    batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    batch = joint_batch(p, q)
     return (log_sphere_area(p.ambient_dim) - p._entropy64()).to(p.linear.dtype).expand(batch)

@@ -8,6 +8,7 @@ from torch.distributions.constraints import Constraint
 
 from ...special import fisher_bingham_log_partition, fisher_bingham_moments
 from ..constraints import beside_loc, check_floating, finite_nonnegative
+from ..laws import Law, Statistic, law_of
 from .exponential_fit import newton
 from .fisher_bingham import FisherBingham
 from .scatter import moments_of
@@ -117,6 +118,12 @@ class Kent(FisherBingham):
         batch = mean.shape[:-1]
         axes, numbers = (torch.stack(part).to(points.dtype) for part in zip(*fitted))
         return cls(axes.reshape(*batch, 3, 3), numbers[:, 0].reshape(batch), numbers[:, 1].reshape(batch))
+
+
+@law_of.register
+def _(base: Kent) -> Law:
+    mean = base.axes[..., 0]
+    return Law.of(base, "Kent", statistic=Statistic("cosine to the mean direction", lambda x: (x * mean).sum(-1)))
 
 
 def _natural(axes: Tensor, kappa: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
