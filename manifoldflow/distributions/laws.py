@@ -89,6 +89,9 @@ class Law:
     tempered: Callable[[float], Any] | None = None
     blocks: tuple[Law, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Law({self.title!r}, space={self.space!r}, lift={self.lift!r})"
+
     @classmethod
     def of(cls, base: Any, title: str = "", **known: Any) -> Law:
         """A law with what is `known`, and defaults for the rest.

@@ -31,6 +31,9 @@ class Lift(ABC):
     direction_dim: int = 0
     draws: bool = False  # whether `encode` draws random numbers
 
+    def __repr__(self) -> str:
+        return type(self).__name__
+
     @abstractmethod
     def encode(self, points: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor | None]:
         """Normal coordinates `(*batch, *event')` and directions `(*batch, n)` or None."""
@@ -52,7 +55,7 @@ def spread(parameter: Tensor, event_dim: int, count: int) -> Tensor:
     return parameter.reshape(*parameter.shape[:batch], *[1] * count, *parameter.shape[batch:])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Shifted(Lift):
     """A Gaussian with any covariance: the points less their mean (None for zero) combine as standard normal ones."""
 
@@ -69,7 +72,7 @@ class Shifted(Lift):
         return self if self.loc is None else Shifted(spread(self.loc, self.event_dim, count), self.event_dim)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LogRatios(Lift):
     """A Gaussian in the log-ratios of compositions, of one scale in every direction, around the composition `loc`."""
 
@@ -86,7 +89,7 @@ class LogRatios(Lift):
         return LogRatios(spread(self.loc, 1, count))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Through(Lift):
     """A base in the coordinates of a chart: by the lift of the base itself.
 
@@ -112,7 +115,7 @@ class Through(Lift):
         return Through(self.lift.spread(count), self.chart)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Coordinates(Lift):
     """Independent coordinates with a distribution function: each is Gaussianised by it.
 

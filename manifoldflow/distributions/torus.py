@@ -193,7 +193,7 @@ def _from_normal(z: Tensor, kappa: Tensor) -> Tensor:
     return torch.where(z < 0, -theta, theta)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Angles(Lift):
     """Independent angles, each symmetric about its mean: the signed difference from it, Gaussianised.
 

@@ -62,6 +62,9 @@ class Method:
     takes: tuple[str, ...] = ()
     offered: bool = True
 
+    def __repr__(self) -> str:
+        return f"Method({self.name!r})"
+
 
 def _is_round(law: Law) -> bool:
     """Whether lengths and directions as seen from the origin lead to points of the space."""

@@ -27,6 +27,9 @@ class AngleLaw(ABC):
     def __init__(self, parameter: Tensor, n: int) -> None:
         self.parameter, self.n = parameter.double(), n
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(batch={tuple(self.parameter.shape)}, n={self.n})"
+
     @abstractmethod
     def log_density(self, theta: Tensor) -> Tensor:
         """Log density with respect to d theta."""

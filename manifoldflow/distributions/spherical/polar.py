@@ -17,7 +17,7 @@ from ..lifts import Lift, spread
 __all__ = ["AroundMean", "Direction", "OnCircle"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Direction(Lift):
     """The uniform distribution on a sphere, nothing but a direction; or the direction of a Gaussian in R^n.
 
@@ -46,7 +46,7 @@ class Direction(Lift):
         return self if self.scale_tril is None else Direction(self.direction_dim, spread(self.scale_tril, 2, count))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AroundMean(Lift):
     """Symmetric about a mean on S^{n-1}, n > 2: the angle to the mean, Gaussianised, and the direction away from it.
 
@@ -88,7 +88,7 @@ class AroundMean(Lift):
         return AroundMean(spread(self.loc, 1, count), spread(self.parameter, 0, count), self.law)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OnCircle(Lift):
     """Symmetric about a mean on the circle: the signed angle to it, Gaussianised; a half circle has no direction left.
 

@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..paths.path import Polyline
-from ..paths.points import check_times, check_vector_of_times
+from ..paths.points import check_times, check_vector_of_times, in_one_line
 
 __all__ = ["Bridge"]
 
@@ -22,6 +23,13 @@ class Bridge(ABC):
     batch_shape: torch.Size
     event_shape: torch.Size
     like: Tensor
+
+    def __repr__(self) -> str:
+        return in_one_line(self, batch=tuple(self.batch_shape), event=tuple(self.event_shape), **self._settings())
+
+    def _settings(self) -> dict[str, Any]:
+        """What else the one-line repr says: the attributes named here that it has."""
+        return {name: getattr(self, name) for name in ("space", "kernel", "horizon", "spread") if hasattr(self, name)}
 
     @abstractmethod
     def _sample(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ...special.series import horner
+from ..paths.points import in_one_line
 
 __all__ = ["ExponentialPower", "Kernel", "Matern", "OrnsteinUhlenbeck", "Periodic", "SquaredExponential"]
 
@@ -30,6 +31,10 @@ class Kernel(ABC):
 
     A subclass gives the `variogram` 1 - k(h), and so decides how it is computed without cancellation.
     """
+
+    def __repr__(self) -> str:
+        numbers = {name: value for name, value in vars(self).items() if _is_real(value)}
+        return in_one_line(self, **numbers)
 
     @abstractmethod
     def variogram(self, lag: Tensor) -> Tensor:

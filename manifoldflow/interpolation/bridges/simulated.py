@@ -30,6 +30,9 @@ class WeightedPaths:
     log_weight: Tensor
     event_dim: int = 1
 
+    def __repr__(self) -> str:
+        return f"WeightedPaths(points={tuple(self.points.shape)}, event_dim={self.event_dim})"
+
     @property
     def weights(self) -> Tensor:
         """Weights that sum to 1 over the samples, `(samples, *batch)`."""

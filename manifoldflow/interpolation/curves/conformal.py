@@ -31,6 +31,9 @@ class Conformal:
     check: Callable[[Tensor], None] | None = None
     smoothed: "Callable[[float], Conformal] | None" = None
 
+    def __repr__(self) -> str:
+        return f"Conformal({getattr(self.value, '__name__', type(self.value).__name__)})"
+
 
 def _in_unit_interval(values: Tensor) -> None:
     known = values[values.isfinite()]

@@ -34,6 +34,9 @@ class Segments:
     cost: Tensor
     squared: Tensor
 
+    def __repr__(self) -> str:
+        return f"Segments({tuple(self.cost.shape)})"
+
     @property
     def energy(self) -> Tensor:
         """Energies `(*batch,)`."""
@@ -93,6 +96,13 @@ class CurveEnergy:
         smooth = copy(self)
         smooth.conformal = self.conformal.smoothed(width)
         return smooth
+
+    def __repr__(self) -> str:
+        decoder = None if self.decoder is None else type(self.decoder).__name__
+        return (
+            f"CurveEnergy({self.conformal!r}, decoder={decoder}, space={self.space!r}, rule={self.rule!r}, "
+            f"pieces={self.pieces})"
+        )
 
     def segments(self, nodes: Tensor) -> Segments:
         """Costs and squared decoded lengths of the segments between nodes `(*batch, k + 1, n)` of the space."""

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -48,6 +48,9 @@ class OptimisedPath(Path):
         self.nodes = solution.nodes.reshape(*self.batch_shape, *solution.nodes.shape[1:])
         self._domain = energy.domain
         self._inner = energy.domain.enter(self.nodes)
+
+    def _settings(self) -> dict[str, Any]:
+        return {**super()._settings(), "segments": self.nodes.shape[-2] - 1, "solution": self.solution}
 
     def _points(self, t: Tensor) -> Tensor:
         segments = self.nodes.shape[-2] - 1

@@ -48,6 +48,9 @@ class Trace:
     first: int = 0
     start: int = 0
 
+    def __repr__(self) -> str:
+        return f"Trace(pairs={len(self.energy)}, steps={len(self.seconds)}, first={self.first}, start={self.start})"
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -70,6 +73,10 @@ class Solution:
     status: Tensor
     traces: tuple[Trace, ...] = field(default=())
     start: Tensor | None = None
+
+    def __repr__(self) -> str:
+        pairs, segments = len(self.energy), self.nodes.shape[1] - 1
+        return f"Solution(pairs={pairs}, segments={segments}, converged={int(self.converged.sum())})"
 
     @property
     def realism(self) -> Tensor:

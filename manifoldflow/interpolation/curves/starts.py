@@ -80,6 +80,9 @@ class GraphStart:
                 parts.append(self.energy.inner_segments(line).length.double().cpu())
         return torch.cat(parts).nan_to_num(nan=np.inf, posinf=np.inf).numpy()
 
+    def __repr__(self) -> str:
+        return f"GraphStart(samples={tuple(self.samples.shape)}, neighbours={self.neighbours})"
+
     def __call__(self, start: Tensor, end: Tensor, segments: int) -> Tensor:
         """Nodes `(pairs, segments + 1, n)` between points `(pairs, n)`; straight where the graph has no path."""
         domain = self.energy.domain

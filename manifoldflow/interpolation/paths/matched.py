@@ -1,5 +1,6 @@
 """Paths that preserve a base distribution: between independent draws every point of the path is a draw."""
 
+import warnings
 from typing import Any
 
 import torch
@@ -28,6 +29,9 @@ class Matched(Path):
       Gaussianised, combined, brought back and normalised.
     - Independent coordinates with `cdf` and `icdf`: each Gaussianised, combined and brought back.
     - A sequence of these: the coordinates of a point are those of the bases one after the other.
+
+    Between equal or opposite points, which independent draws never are, the path leaves them: of a Gaussian,
+    :math:`w_0 + w_1 = \sqrt 2` in the middle, or 0. It then says so by a warning; use slerp or geodesic there.
 
     Args:
         base: Distribution, or sequence of distributions of vectors; None for the standard normal of any event shape.
@@ -61,6 +65,7 @@ class Matched(Path):
         if self.space is not None:
             manifolds.check_points(self.space, start=self.start, end=self.end)
         check_base_shape("start", self.event_shape, base)
+        self._title = law.title
         self._parts: list[_Part] = []
         if law.blocks:
             sizes = block_sizes(base, self.event_shape[-1])
@@ -68,6 +73,11 @@ class Matched(Path):
                 self._parts.append(_Part(lift_of(part.base), first, last, 1, generator))
         else:
             self._parts.append(_Part(lift_of(base), self.start, self.end, depth, generator))
+        if any(part.first.numel() for part in self._parts):  # great circles alone have no such trouble
+            _warn_of_copies(self.start, self.end, depth)
+
+    def _settings(self) -> dict[str, Any]:
+        return {"base": self._title}
 
     def _points(self, t: Tensor) -> Tensor:
         return pin(self._curve(t), t, self.start, self.end, self.event_dim)
@@ -107,3 +117,18 @@ class _Part:
         normal = two_point_sum(*w, self.first, self.last, self.event_dim)
         direction = None if self.circle is None else weighted_sum(self.circle.weights(t), self.circle.vectors, 1)
         return self.lift.decode(normal, direction).to(self.dtype)
+
+
+def _warn_of_copies(start: Tensor, end: Tensor, event_dim: int) -> None:
+    """Warn of pairs that are equal up to sign, whose path is not the point or the great circle they may expect."""
+    first: Any = (..., *[slice(1)] * event_dim)
+    if not manifolds.is_eager() or not bool((start[first].abs() == end[first].abs()).any()):
+        return  # most pairs differ in their first coordinate already
+    axis = start.ndim - event_dim
+    same, opposite = ((start == other).flatten(axis).all(-1) for other in (end, -end))
+    if bool((same | opposite).any()):
+        warnings.warn(
+            "matched: some end points are equal or opposite, and the path leaves the point, or passes through the "
+            "middle of the base, since independent draws never are; use slerp or geodesic for such pairs",
+            stacklevel=3,
+        )

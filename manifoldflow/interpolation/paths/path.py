@@ -11,7 +11,16 @@ from torch import Tensor
 
 from ... import manifolds
 from ..._geomstats import Manifold
-from .points import as_points, check_event_dim, check_times, decoded, forward_derivative, pair_of_points, velocity_of
+from .points import (
+    as_points,
+    check_event_dim,
+    check_times,
+    decoded,
+    forward_derivative,
+    in_one_line,
+    pair_of_points,
+    velocity_of,
+)
 
 __all__ = ["ConstantSpeed", "Path", "Polyline"]
 
@@ -51,6 +60,13 @@ class Path(ABC):
     def event_shape(self) -> torch.Size:
         """Shape of one point."""
         return self.start.shape[self.start.ndim - self.event_dim :]
+
+    def __repr__(self) -> str:
+        return in_one_line(self, batch=tuple(self.batch_shape), event=tuple(self.event_shape), **self._settings())
+
+    def _settings(self) -> dict[str, Any]:
+        """What else the one-line repr says."""
+        return {} if self.space is None else {"space": self.space}
 
     @abstractmethod
     def _points(self, t: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ __all__ = [
     "check_vector_of_times",
     "decoded",
     "forward_derivative",
+    "in_one_line",
     "pair_of_points",
     "pin",
     "product_is_exact",
@@ -26,6 +27,11 @@ __all__ = [
     "velocity_of",
     "weighted_sum",
 ]
+
+
+def in_one_line(thing: Any, **settings: Any) -> str:
+    """The repr of something by its settings."""
+    return f"{type(thing).__name__}({', '.join(f'{name}={value!r}' for name, value in settings.items())})"
 
 
 def as_points(name: str, value: Any, event_dim: int) -> Tensor:

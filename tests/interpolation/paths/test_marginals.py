@@ -140,6 +140,7 @@ def test_opposite_directions():
         SphericalCauchy(torch.ones(4), -torch.ones(4))
 
 
+@pytest.mark.filterwarnings("ignore:matched")
 @pytest.mark.parametrize("length", [1e-3, 20.0, 1e3])
 def test_points_far_off_the_base_give_finite_paths(length):
     start, end = torch.nn.functional.normalize(torch.randn(2, 64), dim=-1)

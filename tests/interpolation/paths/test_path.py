@@ -65,6 +65,7 @@ def test_end_points_come_back_to_4_ulp(method, make, dtype):
     assert ulps(points[:, -1], end) <= 4
 
 
+@pytest.mark.filterwarnings("ignore:matched")
 @pytest.mark.parametrize(("method", "make"), PATHS)
 def test_equal_end_points_are_legal_and_stay(method, make):
     base = make(torch.float64)
@@ -334,3 +335,22 @@ def test_paths_compile_and_vectorise():
         assert torch.allclose(mapped, kind(start, end)(t), atol=1e-6)
         compiled = torch.compile(lambda a, b, kind=kind: kind(a, b)(t), backend="aot_eager", fullgraph=True)
         assert torch.allclose(compiled(start, end), kind(start, end)(t), atol=1e-6)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_matched_warns_of_equal_and_opposite_ends(sign):
+    start, end = torch.randn(2, 3, 4)
+    assert interpolate(start, end, method="matched").shape == (3, 9, 4)
+    end[1] = sign * start[1]
+    with pytest.warns(UserWarning, match="matched: some end points are equal or opposite.*use slerp or geodesic"):
+        interpolate(start, end, method="matched")
+
+
+def test_reprs_are_one_line():
+    for name, make in PATHS + BRIDGES:
+        base = make(torch.float32)
+        built = build_path(*ends(base, (5,)), method=name, base=base)
+        assert repr(built).startswith(f"{type(built).__name__}(batch=(5,), event={tuple(base.event_shape)}")
+        assert "\n" not in repr(built)
+        assert "0x" not in repr(built)
+    assert repr(Slerp(torch.ones(5, 512), torch.rand(5, 512))) == "Slerp(batch=(5,), event=(512,))"
