@@ -1,5 +1,6 @@
 """Pairs, distances between sets of images, profiles of paths against their base. Needs the extra `train`."""
 
+from .certify import Certificate, HighestDensityRegion, certify, highest_density_region
 from .distances import Extractor, FeatureSpace, SetDistance, inception_extractor
 from .pairs import choose_pairs
 from .path_figures import Motion, Profile, base_statistic, path_motion, path_profile
@@ -10,10 +11,12 @@ from .results import EvaluatedModel, Evaluation, PathProfile, Row, TrainingRecor
 
 __all__ = [
     "BIN_TIMES",
+    "Certificate",
     "PUBLISHED",
     "EvaluatedModel",
     "Evaluation",
     "Extractor",
+    "HighestDensityRegion",
     "FeatureSpace",
     "Motion",
     "PathProfile",
@@ -24,11 +27,13 @@ __all__ = [
     "TrainingRecord",
     "TrainingResult",
     "base_statistic",
+    "certify",
     "choose_pairs",
     "covers_bins",
     "evaluate_path",
     "floor_row",
     "has_quadrature",
+    "highest_density_region",
     "inception_extractor",
     "interpolant_bpd",
     "path_motion",

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .._geomstats import Manifold
 from ..checks import check_integer
-from ..manifolds import Hypersphere, Simplex
+from ..manifolds import Hypersphere, Simplex, Torus
 
 __all__ = ["has_quadrature", "quadrature"]
 
@@ -88,6 +88,19 @@ def _(space: Hypersphere) -> Rule | None:
         return torch.stack([radius * angle.cos(), radius * angle.sin(), z], dim=-1), weight
 
     return {1: circle, 2: sphere}.get(space.dim)
+
+
+@_rule.register
+def _(space: Torus) -> Rule | None:
+    def circle(order: int) -> tuple[Tensor, Tensor]:
+        angle, weight = _around(order)
+        return angle[:, None], weight
+
+    def square(order: int) -> tuple[Tensor, Tensor]:
+        a, b, weight = _product(_around(order), _around(order))
+        return torch.stack([a, b], dim=-1), weight
+
+    return {1: circle, 2: square}.get(space.dim)
 
 
 @_rule.register

@@ -171,6 +171,15 @@ class FlowDistribution(TorchDistribution):
         """The space of the data."""
         return self.flow.manifold
 
+    @property
+    def tolerance(self) -> float | None:
+        """The solver's tolerance, of flows by an adaptive one; None of others."""
+        return getattr(self.flow, "tolerance", None)
+
+    def with_tolerance(self, tolerance: float) -> "FlowDistribution":
+        """The same distribution with another tolerance of its solver."""
+        return FlowDistribution(self.flow.with_tolerance(tolerance), self.context)  # type: ignore[operator]
+
     def parameters(self) -> list[nn.Parameter]:
         """The flow's trainable parameters."""
         return list(self.flow.parameters())
