@@ -244,7 +244,7 @@ def _importance(distribution: Any, samples: int) -> Estimate:
     with torch.no_grad():
         centres = torch.unique(distribution.sample((_CENTRES,)).reshape(_CENTRES, -1), dim=0)
         space = distribution.manifold
-        fitted = KernelDensity.fit(centres, space=space)
+        fitted = KernelDensity.fit(centres, space=space, method="adaptive")  # kernels as narrow as its peaks
         share = _UNIFORM if math.isfinite(_log_volume(space)) else 0.0
         proposal = KernelDensity(centres, 1.5 * fitted.bandwidth, space=space, uniform_share=share)
         points = proposal.sample(torch.Size((samples,)))
