@@ -14,10 +14,13 @@ import torch
 from torch import Tensor
 
 from ..special import bregman_entropy, log1p_excess, stirling, stirling_divergence, stirling_slope
+from ..special.series import horner
 
-__all__ = ["divergence", "entropy", "log_density", "log_density_log"]
+__all__ = ["divergence", "entropy", "fit", "log_density", "log_density_log"]
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+_MOST_STEPS = 200
+_TRIGAMMA = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66)  # Bernoulli's numbers
 _SPLIT = 134217729.0  # 2^27 + 1
 
 
@@ -91,3 +94,83 @@ def divergence(a: Tensor, b: Tensor) -> Tensor:
     halves = 0.5 * (log1p_excess(r, log_r).sum(-1) - log1p_excess(total_r, log_total_r)[..., 0])
     rest = stirling_divergence(a, b).sum(-1) - stirling_divergence(total_a, total_b)[..., 0]
     return linear + halves + rest
+
+
+def fit(s: Tensor, w: Tensor) -> Tensor:
+    """The likeliest concentrations `(*batch, D)` of points `(*batch, m, D)` with weights `(*batch, m)`.
+
+    Newton's method in mean and precision (T. Minka, Estimating a Dirichlet distribution, 2000, section 1.2), written in
+    what is left of the likelihood equations, psi(a_k) - psi(A) = E log s_k, once the logs of the means m_k have
+    cancelled. With a_k = A m_k exp(u_k), c(x) = log x - psi(x) and v_k = log m_k - E log s_k:
+
+        u_k = c(a_k) - c(A) - v_k,    sum m_k expm1(u_k) = 0.
+    """
+    mean = (w[..., None, :] @ s)[..., 0, :]
+    mean = mean / mean.sum(-1, keepdim=True)
+    away = (s - mean[..., None, :]) / mean[..., None, :]
+    lost = log1p_excess(away, s.log() - mean.log()[..., None, :]) - away
+    lost = (w[..., None, :] @ lost)[..., 0, :]  # E away vanishes up to the rounding of the mean
+    lost = lost + (w[..., None, :] @ away)[..., 0, :]
+    return _refine(_rough(mean, lost, (w[..., None, :] @ s.log())[..., 0, :]), mean, lost)
+
+
+def _rough(mean: Tensor, lost: Tensor, mean_log: Tensor) -> Tensor:
+    """The maximum to a few digits: by second moments, and where that is small by Minka's Newton steps, halved."""
+    total = 0.5 * (mean.shape[-1] - 1) / (mean * lost).sum(-1, keepdim=True)
+    a = total * mean
+    diffuse = total < 1e4
+    a = torch.where(diffuse, a.clamp(min=1e-3), a)
+    best = log_density_log(a, mean_log)
+    for _ in range(_MOST_STEPS):
+        slope = mean_log - a.digamma() + a.sum(-1, keepdim=True).digamma()
+        bend, total_bend = torch.polygamma(1, a), torch.polygamma(1, a.sum(-1, keepdim=True))
+        shared = (slope / bend).sum(-1, keepdim=True) / (1 / total_bend - (1 / bend).sum(-1, keepdim=True))
+        step = torch.where(diffuse, (slope + shared) / bend, 0.0)
+        scale = torch.ones_like(total)
+        for _ in range(60):
+            trial = a + scale * step
+            value = log_density_log(trial.clamp(min=1e-300), mean_log)
+            better = (trial > 0).all(-1) & (value >= best - 1e-12 * best.abs())
+            if bool(better.all()):
+                break
+            scale = torch.where(better[..., None], scale, 0.5 * scale)
+        a, best = torch.where(better[..., None], trial, a), torch.where(better, value, best)
+        if bool((~better | ((scale * step).abs() <= 1e-6 * a).all(-1)).all()):
+            break
+    return a
+
+
+def _refine(a: Tensor, mean: Tensor, lost: Tensor) -> Tensor:
+    """Newton's method for u and log A, to the last digits."""
+    log_total = a.sum(-1, keepdim=True).log()
+    u = torch.where(log_total < math.log(1e4), a.log() - log_total - mean.log(), 0.0)
+    for _ in range(_MOST_STEPS):
+        total = log_total.exp()
+        a = total * mean * u.exp()
+        p = mean * u.exp()
+        gap = u - _log_less_digamma(a) + _log_less_digamma(total) + lost
+        bend, total_bend = _bend(a), _bend(total)
+        off = (mean * torch.expm1(u)).sum(-1, keepdim=True) - (p * gap / (1 + bend)).sum(-1, keepdim=True)
+        rise = off / (p * (bend - total_bend) / (1 + bend)).sum(-1, keepdim=True)
+        step = -(gap + (bend - total_bend) * rise) / (1 + bend)
+        # far from the solution the logs go at most so far in one step
+        shrink = (2 / torch.maximum(rise.abs(), step.abs().amax(-1, keepdim=True)).clamp(min=2.0)).detach()
+        log_total, u = log_total + shrink * rise, u + shrink * step
+        # a part in 10^14 of the precision, and of the means relative to the spread that the precision leaves
+        small = (rise.abs() <= 1e-14) & ((step.abs() * total.clamp(min=1).sqrt()).amax(-1, keepdim=True) <= 1e-14)
+        if bool(small.all()):
+            break
+    return (log_total + u).exp() * mean
+
+
+def _log_less_digamma(x: Tensor) -> Tensor:
+    return 0.5 / x - stirling_slope(x)
+
+
+def _bend(x: Tensor) -> Tensor:
+    """x trigamma(x) - 1, positive, falling like 1/(2x)."""
+    large = x >= 16
+    high, low = torch.where(large, x, 16.0), torch.where(large, 1.0, x)
+    inverse = high.reciprocal()
+    series = inverse * (0.5 + inverse * horner(_TRIGAMMA, inverse * inverse))
+    return torch.where(large, series, low * torch.polygamma(1, low) - 1)

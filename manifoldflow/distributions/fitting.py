@@ -3,11 +3,12 @@
 from typing import Any
 
 import torch
+from pyro.distributions.constraints import sphere
 from torch import Tensor
 
 from .constraints import check_floating
 
-__all__ = ["weighted", "weighted_mean"]
+__all__ = ["refuse_coinciding", "unit_vectors", "weighted", "weighted_mean"]
 
 
 def weighted(points: Any, weights: Any = None, *, least: int = 2) -> tuple[Tensor, Tensor]:
@@ -52,3 +53,20 @@ def weighted_mean(x: Tensor, w: Tensor) -> Tensor:
     """The mean `(*batch, n)` of points `(*batch, m, n)`, taken about one of them: close points keep their digits."""
     centre = x[..., :1, :]
     return centre[..., 0, :] + (w[..., None, :] @ (x - centre))[..., 0, :]
+
+
+def unit_vectors(points: Tensor, weights: Any = None) -> tuple[Tensor, Tensor]:
+    """As `weighted`, for points on a sphere, which are normalised anew: float32 norms are off by some 1e-8."""
+    x, w = weighted(points, weights)
+    if not bool(sphere.check(points).all()):
+        raise ValueError("points: expected unit vectors, got points off the sphere; normalise them first")
+    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True), w
+
+
+def refuse_coinciding(spread: Tensor, what: str = "directions") -> None:
+    """Raise ValueError where a batch has no spread: its likelihood has no maximum."""
+    if bool((spread == 0).any()):
+        raise ValueError(
+            f"points: expected at least two different {what}, got coinciding points: the likelihood grows "
+            "without bound as the distribution narrows"
+        )

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Size, Tensor
@@ -11,10 +11,12 @@ from torch.distributions import Independent, MultivariateNormal, Normal, constra
 from torch.distributions.constraints import Constraint
 
 from .._geomstats import Manifold
+from ..checks import check_finite
 from ..manifolds import Euclidean, is_eager
 from ..special import log_gammainc, log_gammaincc
 from .base import BaseDistribution, Parameter
 from .constraints import as_parameter, check_vector, finite_positive
+from .fitting import refuse_coinciding, weighted, weighted_mean
 from .laws import Law, LogDensityLaw, Statistic, coordinates_law, law_of
 from .lifts import Shifted
 
@@ -80,6 +82,25 @@ class Gaussian(BaseDistribution):
     def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
         shape = self._extended_shape(sample_shape)
         return self.loc + self.scale * torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
+
+    @classmethod
+    def fit(cls, points: Tensor, weights: Tensor | None = None) -> Self:
+        """The maximum-likelihood distribution of points `(*batch, m, d)`, one for each batch.
+
+        Args:
+            points: Finite points.
+            weights: Nonnegative weights, shape broadcastable to `(*batch, m)`; equal if not given.
+
+        Raises:
+            ValueError: There are no points, some are not finite, a coordinate has the same value in all of a batch, a
+                weight is negative or all are zero.
+        """
+        x, w = weighted(points, weights, least=1)
+        check_finite(points=points)
+        mean = weighted_mean(x, w)
+        variance = (w[..., None, :] @ (x - mean[..., None, :]).square())[..., 0, :]
+        refuse_coinciding(variance, "values of each coordinate")
+        return cls(mean.to(points.dtype), variance.sqrt().to(points.dtype))
 
 
 def _gaussian_law(

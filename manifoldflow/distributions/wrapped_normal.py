@@ -2,7 +2,7 @@
 
 import math
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Size, Tensor
@@ -13,9 +13,11 @@ from .._geomstats import Manifold
 from ..charts import Chart, SimplexChart
 from ..manifolds import Euclidean, Hypersphere, Product, Simplex, Torus, check_points, is_eager
 from ..manifolds.torus import wrap
+from ._wrapped_fit import fit_wrapped
 from ._wrapping import log_normal, log_wrapped
 from .base import BaseDistribution, Parameter
 from .constraints import OnSpace, beside_loc, check_floating, finite_positive, last_size
+from .fitting import weighted
 from .laws import Law, Statistic, law_of
 from .lifts import Lift, LogRatios, Shifted
 from .spherical.angle_laws import WrappedNormalAngle
@@ -89,6 +91,32 @@ class WrappedNormal(BaseDistribution):
         shape = self._extended_shape(sample_shape)
         noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
         return _wrap(self.space, self.loc.expand(shape), self.scale.expand(shape[:-1]), noise)
+
+    @classmethod
+    def fit(cls, points: Tensor, weights: Tensor | None = None, *, space: Manifold | None = None) -> Self:
+        """The likeliest distribution of points `(*batch, m, n)`, one for each batch.
+
+        On circles and in flat spaces mean and scale have the greatest likelihood. On spheres of more dimensions, where
+        the density is infinite at `loc` and the likelihood has no maximum, `loc` is the Frechet mean, and the scale the
+        likeliest one beside it.
+
+        Args:
+            points: Points of the space.
+            weights: Nonnegative weights, shape broadcastable to `(*batch, m)`; equal if not given.
+            space: As in the constructor; the sphere of n - 1 dimensions if not given.
+
+        Raises:
+            ValueError: The space has no wrapped normal, there are no points, all coincide, a weight is negative or all
+                are zero.
+            OffManifoldError: Points off the space.
+        """
+        x, w = weighted(points, weights, least=1)
+        space = Hypersphere(x.shape[-1] - 1) if space is None else space
+        _check_space(space)
+        check_points(space, points=points)
+        x = space.projection(x) if not isinstance(space, Euclidean) else x
+        loc, scale = fit_wrapped(space, x, w, partial(_log_prob, space))
+        return cls(space, loc.to(points.dtype), scale.to(points.dtype))
 
     def log_prob_in_chart(self, chart: Chart, z: Tensor) -> Tensor:
         if not (isinstance(self.space, Simplex) and isinstance(chart, SimplexChart)):

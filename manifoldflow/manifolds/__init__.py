@@ -13,6 +13,7 @@ from .simplex import Simplex
 from .space import Space, check_points, check_tangent, tolerance
 from .statistics import FrechetMean, TangentPCA, frechet_mean
 from .torus import Torus, TorusMetric
+from .zeros import replace_zeros
 
 __all__ = [
     "Euclidean",
@@ -37,6 +38,7 @@ __all__ = [
     "check_tangent",
     "FrechetMean",
     "frechet_mean",
+    "replace_zeros",
     "TangentPCA",
     "is_eager",
     "tolerance",

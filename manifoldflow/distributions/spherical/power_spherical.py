@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Self
 
 import torch
 from torch import Size, Tensor
@@ -9,6 +10,7 @@ from torch.distributions import Gamma
 
 from ...manifolds import is_eager
 from ...special import digamma_difference, log_gamma_ratio
+from ..fitting import refuse_coinciding, unit_vectors, weighted_mean
 from ..laws import Law, Statistic, law_of
 from .angle_laws import PowerSphericalAngle
 from .polar import AroundMean, OnCircle
@@ -16,6 +18,8 @@ from .rotational import AroundLoc, around
 from .von_mises_fisher import cone
 
 __all__ = ["PowerSpherical"]
+
+_MOST_STEPS = 60
 
 
 class PowerSpherical(AroundLoc):
@@ -95,6 +99,88 @@ class PowerSpherical(AroundLoc):
         towards, away = (Gamma(x, one, validate_args=False).rsample() for x in (a, b * one))
         total = towards + away
         return around(self._row, (towards - away) / total, 2 * towards.sqrt() * away.sqrt() / total, shape)
+
+    @classmethod
+    def fit(cls, points: Tensor, weights: Tensor | None = None) -> Self:
+        """The maximum-likelihood distribution of unit vectors `(*batch, m, n)`, one for each batch.
+
+        The likeliest direction does not depend on the concentration; both are found by Newton's method.
+
+        Args:
+            points: Points on the sphere.
+            weights: Nonnegative weights, shape broadcastable to `(*batch, m)`; equal if not given.
+
+        Raises:
+            ValueError: As `VonMisesFisher.fit`.
+        """
+        x, w = unit_vectors(points, weights)
+        loc = _likeliest_direction(x, w)
+        quarter = 0.25 * (x - loc[..., None, :]).square().sum(-1)
+        missing = -(w * torch.log1p(-quarter.clamp(max=1 - 1e-16))).sum(-1)  # -E log((1 + mu.s) / 2)
+        refuse_coinciding(missing)
+        concentration = _concentration(missing, x.shape[-1])
+        return cls(loc.to(points.dtype), concentration.to(points.dtype))
+
+
+def _likeliest_direction(x: Tensor, w: Tensor) -> Tensor:
+    """The unit vector mu with the largest sum of w log(1 + mu.x), from the mean direction on."""
+
+    def value(loc: Tensor) -> Tensor:
+        return (w * (1 + (x @ loc[..., None])[..., 0]).clamp(min=1e-300).log()).sum(-1)
+
+    mean = weighted_mean(x, w)
+    length = torch.linalg.vector_norm(mean, dim=-1, keepdim=True)
+    loc = torch.where(length > 0, mean / length.clamp(min=1e-300), x[..., 0, :])
+    best = value(loc)
+    for _ in range(_MOST_STEPS):
+        root = w.sqrt() / (1 + (x @ loc[..., None])[..., 0]).clamp(min=1e-150)
+        gradient = ((w.sqrt() * root)[..., None, :] @ x)[..., 0, :]
+        along = (gradient * loc).sum(-1, keepdim=True)
+        across = gradient - along * loc
+        rows = root[..., None] * (x - (x @ loc[..., None]) * loc[..., None, :])
+        step = _solve_ridge(along, rows, across)
+        rising = (step * across).sum(-1, keepdim=True) > 0  # Newton's step, unless the likelihood bends upwards here
+        step = torch.where(rising, step, _solve_ridge(along.abs() + 1e-3, rows, across))
+        scale, better = torch.ones_like(best), torch.zeros_like(best, dtype=torch.bool)
+        for _ in range(30):
+            trial = loc + scale[..., None] * step
+            trial = trial / torch.linalg.vector_norm(trial, dim=-1, keepdim=True)
+            better = value(trial) >= best - 1e-14  # what rounding leaves of it
+            if bool(better.all()):
+                break
+            scale = torch.where(better, scale, 0.5 * scale)
+        loc = torch.where(better[..., None], trial, loc)
+        best = value(loc)
+        if bool((~better | (torch.linalg.vector_norm(step, dim=-1) < 1e-15)).all()):
+            break
+    return loc
+
+
+def _solve_ridge(ridge: Tensor, rows: Tensor, right: Tensor) -> Tensor:
+    """(ridge I + rows' rows)^-1 right, through the smaller of the two Gram matrices."""
+    m, n = rows.shape[-2:]
+    identity = torch.eye(min(m, n), dtype=rows.dtype, device=rows.device)
+    if n <= m:
+        return torch.linalg.solve(ridge[..., None] * identity + rows.mT @ rows, right)
+    inner = torch.linalg.solve(ridge[..., None] * identity + rows @ rows.mT, (rows @ right[..., None])[..., 0])
+    return (right - (inner[..., None, :] @ rows)[..., 0, :]) / ridge
+
+
+def _concentration(missing: Tensor, n: int) -> Tensor:
+    """kappa with -E log((1 + mu.s)/2) = `missing`; 0 where even the uniform distribution misses less."""
+    half = torch.full_like(missing, 0.5 * (n - 1))
+    kappa = (half / missing - half).clamp(min=1e-3)
+    for _ in range(_MOST_STEPS):
+        gap = digamma_difference(half + kappa, half)
+        slope = torch.polygamma(1, 2 * half + kappa) - torch.polygamma(1, half + kappa)
+        # Newton's method for 1/gap, which is nearly linear; far out the slope is a difference, and a secant does
+        slope = torch.where(kappa > 1e6 * half, -gap / kappa, slope)
+        new = (kappa + gap * (missing - gap) / missing / slope).clamp(min=0)
+        done = (new - kappa).abs() <= 1e-15 * kappa
+        kappa = new
+        if bool(done.all()):
+            break
+    return torch.where(missing >= digamma_difference(half, half), 0.0, kappa)
 
 
 @law_of.register

@@ -3,7 +3,6 @@
 from functools import partial
 
 import torch
-from pyro.distributions.constraints import sphere
 from torch import Size, Tensor
 
 from ...manifolds import is_eager
@@ -19,7 +18,7 @@ from ...special import (
     vmf_mean_length_derivative,
     vmf_transverse_variance,
 )
-from ..fitting import weighted, weighted_mean
+from ..fitting import refuse_coinciding, unit_vectors, weighted_mean
 from ..laws import Law, LogDensityLaw, Statistic, constant_log_density, law_of
 from .angle import ReparameterisedAngle, VonMisesFisherAngle, sample_haversine
 from .polar import AroundMean, OnCircle
@@ -106,7 +105,7 @@ class VonMisesFisher(AroundLoc):
 
     def _log_peak(self) -> Tensor:
         """Log density at the mode, float64; kept where no derivative through the concentration can be asked for."""
-        kappa = self.concentration
+        kappa = self._concentration  # as it was given: an expanded view would be another object each time
         keeps = not (is_recorded(kappa) or kappa.is_inference() or torch.is_inference_mode_enabled())
         if keeps and self._peak is not None and self._peak[0] is kappa and self._peak[1] == kappa._version:
             return self._peak[2]
@@ -139,20 +138,12 @@ class VonMisesFisher(AroundLoc):
             ValueError: There are no points, they are not of unit norm, a weight is negative or all are zero, or all
                 points coincide, where the likelihood has no maximum.
         """
-        x, w = weighted(points, weights)
-        if not bool(sphere.check(points).all()):
-            raise ValueError("points: expected unit vectors, got points off the sphere; normalise them first")
-        # Normalised anew: float32 norms are off by more than concentrated points differ.
-        x = x / torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        x, w = unit_vectors(points, weights)
         mean = weighted_mean(x, w)
         length = torch.linalg.vector_norm(mean, dim=-1)
         # 1 - R^2 is the variance of unit vectors; 1 - R as a difference would lose the digits of high concentrations.
         variance = (w * (x - mean[..., None, :]).square().sum(-1)).sum(-1)
-        if bool((variance == 0).any()):
-            raise ValueError(
-                "points: expected at least two different directions, got coinciding points: the "
-                "likelihood grows without bound in the concentration"
-            )
+        refuse_coinciding(variance)
         loc = mean / length.clamp(min=torch.finfo(x.dtype).tiny)[..., None]
         axis = torch.nn.functional.one_hot(torch.tensor(0, device=x.device), x.shape[-1]).to(x)
         loc = torch.where(length[..., None] > 0, loc, axis)  # any direction is a maximum
