@@ -193,8 +193,8 @@ def law_of(base: Any) -> Law:
     """What the library knows about a base distribution; `law_of.register` teaches it a new one.
 
     Args:
-        base: A distribution; None for the standard normal; or a list of distributions of vectors, whose coordinates
-            stand one after the other.
+        base: A distribution, or its law itself; None for the standard normal; or a list of distributions of vectors,
+            whose coordinates stand one after the other.
 
     Returns:
         Its `Law`. An unknown distribution has `lift=None` and whatever follows from its own methods.
@@ -210,6 +210,11 @@ def law_of(base: Any) -> Law:
             f"base: expected a distribution, a list of them or None (the standard normal), got {type(base).__name__}"
         )
     return Law.of(base)
+
+
+@law_of.register
+def _(base: Law) -> Law:
+    return base
 
 
 @law_of.register(type(None))

@@ -129,7 +129,7 @@ METHODS: dict[str, Method] = {
         Method(
             "matched",
             "combination of Gaussianised parts: every point has the law of the base",
-            lambda start, end, law, **options: Matched(law.base, start, end, **options),
+            lambda start, end, law, **options: Matched(law, start, end, **options),
             lambda law: law.has_lift,
             "a base with a lift",
             preserves=lambda law: True,
@@ -138,7 +138,7 @@ METHODS: dict[str, Method] = {
         Method(
             "optimal-transport",
             "straight line transported to the base, coordinate by coordinate",
-            lambda start, end, law, **options: OptimalTransport(law.base, start, end, **options),
+            lambda start, end, law, **options: OptimalTransport(law, start, end, **options),
             lambda law: law.coordinates is not None,
             "a base with independent coordinates",
             preserves=lambda law: True,
@@ -146,7 +146,7 @@ METHODS: dict[str, Method] = {
         Method(
             "cauchy",
             "combination of coordinates made Cauchy",
-            lambda start, end, law, **options: CauchyLinear(law.base, start, end, **options),
+            lambda start, end, law, **options: CauchyLinear(law, start, end, **options),
             lambda law: law.coordinates is not None,
             "a base with independent coordinates",
             preserves=lambda law: True,

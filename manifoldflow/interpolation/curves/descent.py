@@ -11,7 +11,7 @@ from .domain import Domain
 from .energy import CurveEnergy, Segments
 from .solution import Solution, Status, Trace
 
-__all__ = ["Evaluation", "Memory", "Monitor", "SobolevDescent", "dot", "evaluate", "laplacian_solve", "per_pair"]
+__all__ = ["Evaluation", "Memory", "Monitor", "SobolevDescent", "dot", "evaluate", "laplacian_solve"]
 
 _ARMIJO = 1e-4
 _FLOOR = 1e-4  # of a segment weight, relative to the curve's mean: weightless stretches must not move freely
@@ -67,7 +67,7 @@ class Evaluation:
         """The other's rows where `taken`."""
         return Evaluation(
             torch.where(taken, other.energy, self.energy),
-            torch.where(per_pair(taken), other.gradient, self.gradient),
+            torch.where(taken[:, None, None], other.gradient, self.gradient),
             torch.where(taken[:, None], other.weights, self.weights),
         )
 
@@ -150,7 +150,7 @@ class SobolevDescent:
                 break
         with torch.no_grad():
             better = energy.inner_segments(best).energy < energy.inner_segments(nodes).energy
-        best = torch.where(per_pair(better), best, nodes)
+        best = torch.where(better[:, None, None], best, nodes)
         last = replace(self, memory=memory, max_iterations=1 if interrupted else self.max_iterations - spent)
         found = last._descend(energy, best, monitor, settles=True)
         stopped = found.status == Status.ITERATION_LIMIT
@@ -204,7 +204,7 @@ class _Run:
         self.iteration += 1
         at = self.at
         interior = self.nodes[:, 1:-1]
-        moved = self.domain.retract(interior, per_pair(self.step) * self.direction)
+        moved = self.domain.retract(interior, self.step[:, None, None] * self.direction)
         trial = torch.cat([self.nodes[:, :1], moved, self.nodes[:, -1:]], 1)
         new = evaluate(self.energy, trial)
         noise = 4 * torch.finfo(at.energy.dtype).eps * at.energy.abs()
@@ -212,7 +212,7 @@ class _Run:
         taken &= new.gradient.flatten(1).isfinite().all(1)
         shorter = self._shorter(new.energy)
         self.idle = torch.where(taken & (at.energy - new.energy <= noise), self.idle + 1, 0)
-        mask = per_pair(taken)
+        mask = taken[:, None, None]
         step = torch.where(mask, moved - interior, 0)
         self.at = at.where(taken, new)
         # A rejected trial may hold NaN, which a zero factor would not remove.
@@ -241,9 +241,9 @@ class _Run:
         if bool(uphill.any()):
             plain = -laplacian_solve(self.at.weights, self.at.gradient)
             plain = self.domain.tangent(plain, self.nodes[:, 1:-1])
-            direction = torch.where(per_pair(uphill), plain, direction)
+            direction = torch.where(uphill[:, None, None], plain, direction)
             slope = torch.where(uphill, dot(self.at.gradient, direction), slope)
-        self.direction = torch.where(per_pair(fresh), direction, self.direction)
+        self.direction = torch.where(fresh[:, None, None], direction, self.direction)
         self.slope = torch.where(fresh, slope, self.slope)
 
     def _stop(self) -> None:
@@ -293,11 +293,6 @@ class _Run:
             status=self.all_status,
             traces=(trace,),
         )
-
-
-def per_pair(values: Tensor) -> Tensor:
-    """Values `(pairs,)` so that they broadcast with nodes `(pairs, k - 1, n)`."""
-    return values[:, None, None]
 
 
 def dot(first: Tensor, last: Tensor) -> Tensor:
@@ -361,11 +356,11 @@ class Memory:
         shares = []
         for s, y, c in zip(reversed(self.steps), reversed(self.changes), reversed(self.curvatures)):
             share = c * dot(s, rest)
-            rest.addcmul_(per_pair(-share), y)
+            rest.addcmul_((-share)[:, None, None], y)
             shares.append(share)
-        result = laplacian_solve(weights, rest).mul_(per_pair(self.scale))
+        result = laplacian_solve(weights, rest).mul_(self.scale[:, None, None])
         for s, y, c, share in zip(self.steps, self.changes, self.curvatures, reversed(shares)):
-            result.addcmul_(per_pair(share - c * dot(y, result)), s)
+            result.addcmul_((share - c * dot(y, result))[:, None, None], s)
         return result.neg_()
 
     def keep(self, rows: Tensor) -> None:

@@ -59,6 +59,7 @@ class Matched(Path):
         generator: torch.Generator | None = None,
     ) -> None:
         law = law_of(base)
+        base = law.base
         depth = 1 if law.blocks else max(event_dim, len(getattr(base, "event_shape", ())))
         # Lengths are Euclidean in flat space, whose metric would only repeat that.
         super().__init__(start, end, event_dim=depth, space=None if law.is_flat else law.space)
@@ -70,9 +71,9 @@ class Matched(Path):
         if law.blocks:
             sizes = block_sizes(base, self.event_shape[-1])
             for part, first, last in zip(law.blocks, self.start.split(sizes, -1), self.end.split(sizes, -1)):
-                self._parts.append(_Part(lift_of(part.base), first, last, 1, generator))
+                self._parts.append(_Part(lift_of(part), first, last, 1, generator))
         else:
-            self._parts.append(_Part(lift_of(base), self.start, self.end, depth, generator))
+            self._parts.append(_Part(lift_of(law), self.start, self.end, depth, generator))
         if any(part.first.numel() for part in self._parts):  # great circles alone have no such trouble
             _warn_of_copies(self.start, self.end, depth)
 

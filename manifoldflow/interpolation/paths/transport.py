@@ -41,6 +41,7 @@ class _Coordinatewise(_Pinned):
 
     def __init__(self, base: Any, start: Any, end: Any, *, event_dim: int = 1) -> None:
         known = law_of(base)
+        base = known.base
         if known.coordinates is None:
             raise ValueError(
                 f"base: expected independent coordinates with cdf and icdf, such as Independent(Laplace(...), 1), got "
