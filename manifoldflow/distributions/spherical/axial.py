@@ -221,7 +221,8 @@ def _concentration(mean_square: Tensor, n: int) -> Tensor:
         low, high = torch.where(error < 0, kappa, low), torch.where(error > 0, kappa, high)
         new = kappa - error / (fourth - second.square())
         new = torch.where((new >= low) & (new <= high), new, 0.5 * (low + high))
-        done = bool(((new - kappa).abs() <= 4e-16 * (1 + kappa.abs())).all())
+        # The error of the new value is of the order of the square of the step.
+        done = bool(((new - kappa).abs() <= 1e-10 * (1 + kappa.abs())).all())
         kappa = new
         if done:
             break

@@ -1,0 +1,199 @@
+"""Kernel densities: published values, integrals, the sum that leaves terms out, bandwidths, derivatives, draws."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from manifoldflow.distributions import KernelDensity, VonMisesFisher
+from manifoldflow.distributions.kernel.log_sums import Terms, log_sums
+from manifoldflow.manifolds import Euclidean, Hypersphere, Product, Simplex, Torus
+
+from .strategies import FALSE_ALARM
+
+
+def places(count, dtype=torch.float64):
+    """Points on S^2, some of them close together."""
+    loc = torch.nn.functional.normalize(torch.randn(count // 10, 3, dtype=dtype), dim=-1)
+    return VonMisesFisher(loc.repeat(10, 1), torch.full((count // 10 * 10,), 200.0, dtype=dtype)).sample()
+
+
+def sphere_rule(order=60):
+    """Points of S^2 and the logs of their weights."""
+    z, w = np.polynomial.legendre.leggauss(order)
+    angle = np.arange(2 * order) * math.pi / order
+    zz, aa = (torch.tensor(g.ravel()) for g in np.meshgrid(z, angle, indexing="ij"))
+    root = (1 - zz.square()).sqrt()
+    return torch.stack([root * aa.cos(), root * aa.sin(), zz], -1), torch.tensor(
+        np.repeat(w, 2 * order)
+    ) * math.pi / order
+
+
+@pytest.mark.parametrize("options", [{}, {"kernel": "wrapped"}, {"uniform_share": 0.2}])
+def test_density_on_the_sphere_integrates_to_one(options):
+    density = KernelDensity(places(30), 0.25, **options)
+    points, weights = sphere_rule()
+    assert float(weights @ density.log_prob(points).exp()) == pytest.approx(1, abs=1e-4)
+
+
+def test_density_turns_with_its_points():
+    """A density in latitude and longitude does not (scikit-learn's issue 7173)."""
+    points, value = places(50), places(20)
+    turn = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64)).Q
+    before = KernelDensity(points, 0.1).log_prob(value)
+    assert torch.allclose(KernelDensity(points @ turn, 0.1).log_prob(value @ turn), before, atol=1e-10)
+
+
+def test_torus_by_angles_and_by_points_is_the_same_density():
+    angles, value = 2 * torch.rand(40, 2).double(), torch.randn(7, 2).double().clamp(-3, 3)
+    pairs = [torch.stack([a.cos(), a.sin()], -1).flatten(-2) for a in (angles, value)]
+    product = KernelDensity(pairs[0], 0.3, space=Product([Hypersphere(1)] * 2))
+    assert torch.allclose(KernelDensity(angles, 0.3, space=Torus(2)).log_prob(value), product.log_prob(pairs[1]))
+
+
+def test_densities_in_space_and_on_the_simplex_are_those_of_scipy():
+    x, value = torch.randn(30, 2).double(), torch.randn(5, 2).double()
+    kde = stats.multivariate_normal
+    expected = [np.mean([kde.pdf(v, m, 0.25 * np.eye(2)) for m in x.numpy()]) for v in value.numpy()]
+    found = KernelDensity(x, 0.5, space=Euclidean(2)).log_prob(value).exp()
+    assert np.allclose(found, expected)
+    shares, point = x.new_tensor([[0.2, 0.3, 0.5], [0.6, 0.2, 0.2]]), x.new_tensor([0.3, 0.3, 0.4])
+    dirichlet = [stats.dirichlet.pdf(point.numpy(), 1 + s.numpy() / 0.04) for s in shares]
+    found = KernelDensity(shares, 0.2, space=Simplex(2), kernel="dirichlet").log_prob(point).exp()
+    assert float(found) == pytest.approx(np.mean(dirichlet))
+
+
+def test_simplex_density_integrates_to_one():
+    shares = torch.distributions.Dirichlet(torch.tensor([6.0, 7, 8]).double()).sample((40,))
+    side = (torch.arange(400).double() + 0.5) / 400
+    a, b = (grid.flatten() for grid in torch.meshgrid(side, side, indexing="ij"))
+    inside = a + b < 1 - 1e-9
+    cells = torch.stack([a, b, 1 - a - b], -1)[inside]
+    total = KernelDensity(shares, 0.3, space=Simplex(2)).log_prob(cells).exp().sum() / 400**2
+    assert float(total) == pytest.approx(1, abs=5e-3)
+
+
+@pytest.mark.parametrize("width", [0.003, 0.02, 0.2])
+@pytest.mark.parametrize("own", [False, True])
+def test_leaving_terms_out_changes_nothing(width, own):
+    points = places(3000)
+    widths = width * torch.linspace(0.5, 2, 3000).double()
+    terms = Terms(points, widths.log().neg(), widths.square().reciprocal())
+    value = points if own else places(2000)
+    found = log_sums(value, terms, leave_one_out=own)
+    assert torch.allclose(found, log_sums(value, terms, leave_one_out=own, dense=True), rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_narrow_kernels_are_ten_times_faster_than_the_dense_sum():
+    points = places(12_000)
+    density = KernelDensity(points, 0.01)
+    ratios = []
+    for _ in range(3):
+        began = time.process_time()
+        sparse = density._log_prob(points)
+        middle = time.process_time()
+        dense = density._log_prob(points, dense=True)
+        ratios.append((time.process_time() - middle) / (middle - began))
+    assert torch.allclose(sparse, dense, rtol=0, atol=1e-6)
+    assert max(ratios) >= 10
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_log_prob_takes_batches_and_keeps_the_dtype(dtype):
+    density = KernelDensity(places(20, dtype), 0.2)
+    value = places(60, dtype).reshape(2, 30, 3)
+    found = density.log_prob(value)
+    assert found.shape == (2, 30)
+    assert found.dtype == dtype
+    assert torch.equal(found[1, 3], density.log_prob(value[1, 3]))
+    assert density.log_prob(value[:0]).shape == (0, 30)
+
+
+def test_log_prob_has_derivatives_of_second_order():
+    points = places(30)
+    density = KernelDensity(points, 0.4, uniform_share=0.1, validate_args=False)
+    value = places(10)[:4].clone().requires_grad_()
+    assert torch.autograd.gradcheck(density.log_prob, value)
+    assert torch.autograd.gradgradcheck(density.log_prob, value)
+
+
+def test_derivatives_through_blocks_and_tiles_are_those_of_the_dense_sum():
+    points = places(3000)
+    density = KernelDensity(points, 0.05, validate_args=False)
+    gradients = []
+    for dense in (False, True):
+        value = points[:1000].clone().requires_grad_()
+        (first,) = torch.autograd.grad(density._log_prob(value, dense=dense).sum(), value, create_graph=True)
+        (second,) = torch.autograd.grad(first.square().sum(), value)
+        gradients.append((first.detach(), second))
+    for ours, plain in zip(*gradients):
+        assert torch.allclose(ours, plain, rtol=1e-6, atol=1e-6 * float(plain.abs().max()))
+
+
+def test_leave_one_out_finds_the_width_of_largest_likelihood():
+    points = VonMisesFisher(torch.tensor([0.0, 0, 1]).double(), 10.0).sample((300,))
+    density = KernelDensity.fit(points)
+
+    def likelihood(width):
+        logs = VonMisesFisher(points, torch.tensor(width**-2).double()).log_prob(points[:, None])
+        return float(logs.fill_diagonal_(-math.inf).logsumexp(-1).sum())
+
+    best = float(density.bandwidth[0])
+    assert likelihood(best) > max(likelihood(0.9 * best), likelihood(1.1 * best))
+
+
+def test_adaptive_widths_beat_a_fixed_one_where_the_density_varies():
+    narrow = VonMisesFisher(torch.tensor([0.0, 0, 1]).double(), 1e4).sample((400,))
+    wide = VonMisesFisher(torch.tensor([1.0, 0, 0]).double(), 5.0).sample((400,))
+    points = torch.cat([narrow, wide])[torch.randperm(800)]
+    train, test = points[:600], points[600:]
+    adaptive, fixed = KernelDensity.fit(train, method="adaptive"), KernelDensity.fit(train)
+    assert adaptive.log_prob(test).mean() > fixed.log_prob(test).mean() + 0.1
+    assert adaptive.uniform_share > 0
+
+
+def test_copies_give_the_smallest_bandwidth_and_a_warning():
+    points = places(50)
+    KernelDensity.fit(points)
+    with pytest.warns(UserWarning, match="smallest allowed"):
+        KernelDensity.fit(points.repeat(2, 1), least=1e-3)
+
+
+def test_weights_count_as_repeats():
+    points, value = places(20), places(10)
+    weights = torch.arange(20)
+    weighted = KernelDensity(points, 0.2, weights=weights.double()).log_prob(value)
+    assert torch.allclose(weighted, KernelDensity(points.repeat_interleave(weights, 0), 0.2).log_prob(value))
+
+
+@pytest.mark.parametrize("space", [Hypersphere(2), Torus(2), Simplex(2), Product([Hypersphere(2), Simplex(1)])])
+def test_draws_follow_the_density(space):
+    points = space.random_point(20, dtype=torch.float64)
+    density = KernelDensity(points, 0.3, space=space, uniform_share=0.3)
+    # E[q(x) / p(x)] over draws of p is one for every density q.
+    again = density.sample((4000,))
+    ratio = (KernelDensity(points, 0.25, space=space).log_prob(again) - density.log_prob(again)).exp()
+    z = (float(ratio.mean()) - 1) / float(ratio.std() / 4000**0.5)
+    assert abs(z) < stats.norm.isf(FALSE_ALARM / 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"points": torch.ones(5, 3)}, "unit norm"),
+        ({"bandwidth": 0.0}, "bandwidth"),
+        ({"bandwidth": torch.ones(3)}, "bandwidth"),
+        ({"kernel": "cosine"}, "kernel"),
+        ({"uniform_share": 1.0}, "uniform_share"),
+        ({"weights": -torch.ones(10)}, "weights"),
+    ],
+)
+def test_wrong_arguments_are_named(change, match):
+    options = {"points": places(10), "bandwidth": 0.1}
+    KernelDensity(**options)
+    with pytest.raises(ValueError, match=match):
+        KernelDensity(**(options | change))
