@@ -69,6 +69,22 @@ class Dirichlet(BaseDistribution):
         return mean * (1 - mean) / (total + 1)
 
     @property
+    def covariance_matrix(self) -> Tensor:
+        """Covariance of the coordinates, shape `(*batch, D, D)`."""
+        mean = self.mean
+        outer = mean[..., :, None] * mean[..., None, :]
+        return (torch.diag_embed(mean) - outer) / (self.concentration.sum(-1) + 1)[..., None, None]
+
+    @property
+    def mode(self) -> Tensor:
+        """Where the density is greatest: a corner or a face where concentrations are below 1, as torch's Dirichlet."""
+        above = (self.concentration - 1).clamp(min=0)
+        total = above.sum(-1, keepdim=True)
+        corner = torch.nn.functional.one_hot(self.concentration.argmax(-1), self.event_shape[-1]).to(above)
+        flat = torch.where((self.concentration == 1).all(-1, keepdim=True), self.mean, corner)
+        return torch.where(total > 0, above / total.clamp(min=torch.finfo(above.dtype).tiny), flat)
+
+    @property
     def log_normalizer(self) -> Tensor:
         """-log B(a), shape `batch`."""
         a = self.concentration.double()

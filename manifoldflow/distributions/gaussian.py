@@ -71,6 +71,11 @@ class Gaussian(BaseDistribution):
     def variance(self) -> Tensor:
         return self.scale.square()
 
+    @property
+    def covariance_matrix(self) -> Tensor:
+        """The squared scales on the diagonal, shape `(*batch, d, d)`."""
+        return torch.diag_embed(self.variance)
+
     def log_prob(self, value: Tensor) -> Tensor:
         value = self._checked(value)
         standard = (value - self.loc) / self.scale

@@ -14,7 +14,7 @@ from ..charts import Chart, SimplexChart
 from ..manifolds import Euclidean, Hypersphere, Product, Simplex, Torus, check_points, is_eager
 from ..manifolds.torus import wrap
 from ._wrapped_fit import fit_wrapped
-from ._wrapping import log_normal, log_wrapped
+from ._wrapping import log_normal, log_wrapped, polar_rule
 from .base import BaseDistribution, Parameter
 from .constraints import OnSpace, beside_loc, check_floating, finite_positive, last_size
 from .fitting import weighted
@@ -81,6 +81,54 @@ class WrappedNormal(BaseDistribution):
     @property
     def manifold(self) -> Manifold:
         return self.space
+
+    @property
+    def mode(self) -> Tensor:
+        """The mean of the tangent law, `loc`, except on simplices, where Lebesgue measure moves the mode."""
+        self._only("mode", Euclidean, Hypersphere, Torus)
+        return self.loc
+
+    @property
+    def mean(self) -> Tensor:
+        """The expectation in R^n, shape `(*batch, n)`; on spheres by quadrature."""
+        if self._only("mean", Euclidean, Hypersphere) is Euclidean:
+            return self.loc
+        theta, mass, _ = polar_rule(self.scale.double(), self.space.dim)
+        return (mass * theta.cos()).sum(-1, keepdim=True).to(self.loc.dtype) * self.loc
+
+    @property
+    def covariance_matrix(self) -> Tensor:
+        """Covariance of the coordinates, shape `(*batch, n, n)`; on spheres by quadrature."""
+        n, scale = self.event_shape[-1], self.scale.double()[..., None, None]
+        identity = torch.eye(n, dtype=scale.dtype, device=scale.device)
+        if self._only("covariance_matrix", Euclidean, Hypersphere) is Euclidean:
+            return (scale.square() * identity).to(self.loc.dtype)
+        theta, mass, _ = polar_rule(scale[..., 0, 0], self.space.dim)
+        across = (mass * theta.sin().square()).sum(-1)[..., None, None] / self.space.dim
+        along = (mass * (2 * torch.sin(0.5 * theta).square()).square()).sum(-1)
+        along = (along - (mass * 2 * torch.sin(0.5 * theta).square()).sum(-1).square())[..., None, None]
+        loc = self.loc.double()
+        return (across * identity + (along - across) * loc[..., :, None] * loc[..., None, :]).to(self.loc.dtype)
+
+    @property
+    def variance(self) -> Tensor:
+        """The diagonal of `covariance_matrix`, shape `(*batch, n)`."""
+        return self.covariance_matrix.diagonal(dim1=-2, dim2=-1)
+
+    def entropy(self) -> Tensor:
+        """Differential entropy in nats; on spheres by quadrature."""
+        if self._only("entropy", Euclidean, Hypersphere) is Euclidean:
+            half = 0.5 * math.log(2 * math.pi * math.e)
+            return self.space.dim * (self.scale.log() + half)
+        _, mass, log_density = polar_rule(self.scale.double(), self.space.dim)
+        return -(mass * log_density).sum(-1).to(self.loc.dtype)
+
+    def _only(self, name: str, *kinds: type) -> type:
+        """The kind of the space, of those for which there is a formula."""
+        for kind in kinds:
+            if isinstance(self.space, kind):
+                return kind
+        raise NotImplementedError(f"{name}: there is no closed form on {self.space!r}; estimate it from draws")
 
     def log_prob(self, value: Tensor) -> Tensor:
         value = self._checked(value)

@@ -71,6 +71,41 @@ class VonMisesFisherAngle(CheckedDistribution):
         theta, kappa = torch.broadcast_tensors(value.double(), self.concentration.double())
         return theta, kappa
 
+    @property
+    def mode(self) -> Tensor:
+        """The angle at which the density is greatest; 0 for n = 2."""
+        return _mode_and_spread(self.concentration.double(), self.ambient_dim)[0].to(self.concentration.dtype)
+
+    @property
+    def mean(self) -> Tensor:
+        """By quadrature."""
+        theta, mass = self._rule()
+        return (mass * theta).sum(-1).to(self.concentration.dtype)
+
+    @property
+    def variance(self) -> Tensor:
+        """By quadrature."""
+        theta, mass = self._rule()
+        mean = (mass * theta).sum(-1, keepdim=True)
+        return (mass * (theta - mean).square()).sum(-1).to(self.concentration.dtype)
+
+    def entropy(self) -> Tensor:
+        """Differential entropy with respect to d theta, in nats; by quadrature."""
+        theta, mass = self._rule()
+        kappa = self.concentration.double()[..., None]
+        return -(mass * angle_log_density(theta, kappa, self.ambient_dim)).sum(-1).to(self.concentration.dtype)
+
+    def _rule(self) -> tuple[Tensor, Tensor]:
+        """Angles on both sides of the mode, out to where the density has vanished, and their probabilities; float64."""
+        kappa, n = self.concentration.double(), self.ambient_dim
+        mode, spread = _mode_and_spread(kappa, n)
+        nodes, weights = _NODES.to(kappa.device), _WEIGHTS.to(kappa.device)
+        below, above = torch.minimum(mode, 12 * spread), torch.minimum(math.pi - mode, 12 * spread)
+        left, right = (mode - below)[..., None] + below[..., None] * nodes, mode[..., None] + above[..., None] * nodes
+        theta = torch.cat([left, right], -1)
+        width = torch.cat([below[..., None] * weights, above[..., None] * weights], -1)
+        return theta, width * angle_log_density(theta, kappa[..., None], n).exp()
+
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density with respect to d theta."""
         value = self._checked(value)

@@ -67,6 +67,11 @@ class SphericalUniform(BaseDistribution):
         """1/n in each coordinate."""
         return self._like.new_full(self.batch_shape + self.event_shape, 1 / self.event_shape[-1])
 
+    @property
+    def covariance_matrix(self) -> Tensor:
+        """The identity over n, shape `(*batch, n, n)`."""
+        return torch.diag_embed(self.variance)
+
     def log_prob(self, value: Tensor) -> Tensor:
         value = self._checked(value)
         shape = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
