@@ -84,14 +84,14 @@ class AngularCentralGaussian(BaseDistribution):
 
     def to_normal(self, value: Tensor) -> Tensor:
         """The uniform direction L^-1 s / |L^-1 s| of points `(*batch, n)`; the inverse of `from_normal`."""
-        return self._normalised(torch.linalg.solve_triangular(self.scale_tril, value.double()[..., None], upper=False))
+        return self._normalised(_solve(self.scale_tril, value.double()))
 
     def from_normal(self, value: Tensor) -> Tensor:
         """The point Lg / |Lg| of vectors g `(*batch, n)` of any length but 0."""
-        return self._normalised(self.scale_tril @ value.double()[..., None])
+        factor, x = self.scale_tril, value.double()
+        return self._normalised(x @ factor.mT if factor.dim() == 2 else (factor @ x[..., None])[..., 0])
 
-    def _normalised(self, columns: Tensor) -> Tensor:
-        x = columns[..., 0]
+    def _normalised(self, x: Tensor) -> Tensor:
         return (x / torch.linalg.vector_norm(x, dim=-1, keepdim=True)).to(self.covariance.dtype)
 
     @property
@@ -107,8 +107,8 @@ class AngularCentralGaussian(BaseDistribution):
         if self._validate_args:
             self._validate_sample(value)
         factor = self.scale_tril
-        solved = torch.linalg.solve_triangular(factor, value.double()[..., None], upper=False)[..., 0]
-        return (self._log_normalizer64(factor) - self.ambient_dim * _log_norm(solved)).to(value.dtype)
+        length = torch.linalg.vector_norm(_solve(factor, value.double()), dim=-1)
+        return (self._log_normalizer64(factor) - self.ambient_dim * length.log()).to(value.dtype)
 
     def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
         """Exact draws, differentiable in the covariance."""
@@ -190,8 +190,11 @@ class AngularCentralGaussian(BaseDistribution):
         )
 
 
-def _log_norm(x: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(x, dim=-1).log()
+def _solve(factor: Tensor, x: Tensor) -> Tensor:
+    """L^-1 x for vectors `(*batch, n)`; all at once where the factor is one for all."""
+    if factor.dim() == 2 and x.dim() > 1:
+        return torch.linalg.solve_triangular(factor.mT, x, upper=True, left=False)
+    return torch.linalg.solve_triangular(factor, x[..., None], upper=False)[..., 0]
 
 
 def _nodes(like: Tensor) -> tuple[Tensor, Tensor]:
