@@ -280,7 +280,10 @@ def angle_log_tail(theta: Tensor, kappa: Tensor, n: int) -> tuple[Tensor, Tensor
     """Log probability of the side of theta away from the bulk, and whether that side is [theta, pi]."""
     inside = theta.clamp(_EDGE, math.pi - _EDGE)
     upwards = _leads_upwards(inside, kappa, n)
-    mass, _ = angle_tail(inside, kappa, n, upwards)
+    reach, _, masses = tail_masses(
+        inside[..., None], upwards[..., None], lambda away, start: _log_ratio(away, start, kappa[..., None], n)
+    )
+    mass = (reach * masses).sum(-1)
     empty = mass == 0  # at pi itself
     log_mass = torch.where(empty, 1.0, mass).log()  # a logarithm of zero would pass NaN to the concentration
     return torch.where(empty, -math.inf, angle_log_density(inside, kappa, n) + log_mass), upwards
