@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .families import Family
 
-__all__ = ["Fitted", "Points", "run", "start_laws"]
+__all__ = ["Fitted", "Points", "iterate", "run", "start_laws"]
 
 _BLOCK = 1 << 20  # numbers of a block of points or of responsibilities
 _EMPTY = 1e-6  # share of the points below which a component has died out
@@ -110,6 +110,16 @@ def _expect(family: Family, data: Points, laws: Any, logits: Tensor) -> Pass:
     return Pass(statistic, mass, total, least)
 
 
+def iterate(family: Family, data: Points, laws: Any, logits: Tensor) -> tuple[Any, Tensor]:
+    """One iteration: the laws and logits after one pass over the points."""
+    found = _expect(family, data, laws, logits)
+    return family.maximise(found.statistic, found.mass, laws), _logits(found.mass)
+
+
+def _logits(mass: Tensor) -> Tensor:
+    return mass.clamp(min=1e-300).log().log_softmax(-1)
+
+
 def _reseed(family: Family, data: Points, found: Pass, laws: Any, dead: Tensor) -> None:
     """Give the first dead component of each start the points nearest to the least probable one."""
     x, w = data
@@ -164,7 +174,7 @@ def run(
             reseeds = reseeds + dead.any(-1)
             value = torch.where(dead.any(-1), -math.inf, value)
         laws = family.maximise(found.statistic, found.mass, laws)
-        logits = found.mass.clamp(min=1e-300).log().log_softmax(-1)
+        logits = _logits(found.mass)
         before = value
     return _joined(family, ended, starts)
 

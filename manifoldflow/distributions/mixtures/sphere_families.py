@@ -44,6 +44,7 @@ class VonMisesFisherFamily(SphereFamily):
 
     can_tie = True
     fields = ("loc", "concentration")
+    _known: tuple[Any, Tensor, Tensor] | None = None
 
     def work_dtype(self, law: Any, points: Tensor) -> torch.dtype:
         n = points.shape[-1]
@@ -56,12 +57,20 @@ class VonMisesFisherFamily(SphereFamily):
         return unit(block) if block.dtype == torch.float64 else block
 
     def log_density(self, law: Any, features: Tensor) -> Tensor:
-        kappa = law.concentration.double()
-        peak = vmf_log_peak(kappa, features.shape[-1]) - log_sphere_area(features.shape[-1])
-        # peak - kappa |x - mu|^2 / 2 for unit vectors
-        weights = (kappa[..., None] * law.loc.double()).flatten(0, 1).to(features.dtype)
-        logs = torch.addmm((peak - kappa).flatten().to(features.dtype), features, weights.mT)
-        return logs.unflatten(-1, kappa.shape)
+        weights, offsets = self._terms(law, features)
+        return torch.addmm(offsets, features, weights).unflatten(-1, law.concentration.shape)
+
+    def _terms(self, law: Any, features: Tensor) -> tuple[Tensor, Tensor]:
+        """kappa mu `(n, s k)` and peak - kappa `(s k,)`: the logs are peak - kappa |x - mu|^2 / 2 for unit vectors.
+
+        All blocks of a pass share those of one law.
+        """
+        if self._known is None or self._known[0] is not law or self._known[1].dtype != features.dtype:
+            kappa, n = law.concentration.double(), features.shape[-1]
+            offsets = vmf_log_peak(kappa, n) - log_sphere_area(n) - kappa
+            weights = (kappa[..., None] * law.loc.double()).flatten(0, 1).to(features.dtype).mT
+            self._known = law, weights, offsets.flatten().to(features.dtype)
+        return self._known[1:]
 
     def gather(self, law: Any | None, features: Tensor, shares: Tensor) -> Tensor:
         return products(features, shares)
