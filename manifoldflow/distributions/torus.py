@@ -64,9 +64,9 @@ class VonMises(BaseDistribution):
     has_rsample = True
 
     def __init__(self, loc: Tensor, concentration: Tensor | float, *, validate_args: bool | None = None) -> None:
+        check_floating("loc", loc)
         if loc.dim() < 1 or loc.shape[-1] < 1:
             raise ValueError(f"loc: expected shape (*batch, d) with d >= 1, got {tuple(loc.shape)}")
-        check_floating("loc", loc)
         concentration = torch.as_tensor(concentration, dtype=loc.dtype, device=loc.device)
         try:
             shape = torch.broadcast_shapes(loc.shape, concentration.shape)

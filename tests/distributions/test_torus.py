@@ -156,3 +156,16 @@ def test_shapes_and_refusals(dtype):
     ):
         with pytest.raises(ValueError, match=match):
             VonMises(loc, kappa)
+
+
+def test_arrays_are_named_before_their_shape_is_asked_for():
+    for build, good in (
+        (lambda m: VonMises(m, 1.0), torch.zeros(2)),
+        (lambda b: mf.distributions.FisherBingham(b, torch.eye(2)), torch.zeros(2)),
+        (mf.distributions.Bingham, torch.eye(2)),
+        (mf.distributions.AngularCentralGaussian, torch.eye(2)),
+        (lambda q: mf.distributions.Kent(q, 1.0, 0.0), torch.eye(3)),
+    ):
+        build(good)
+        with pytest.raises(TypeError, match="expected a floating-point tensor"):
+            build(good.numpy())

@@ -51,9 +51,9 @@ class AngularCentralGaussian(BaseDistribution):
     has_rsample = True
 
     def __init__(self, covariance: Tensor, *, validate_args: bool | None = None) -> None:
+        check_floating("covariance", covariance)
         if covariance.dim() < 2 or covariance.shape[-1] != covariance.shape[-2] or covariance.shape[-1] < 2:
             raise ValueError(f"covariance: expected shape (*batch, n, n) with n >= 2, got {tuple(covariance.shape)}")
-        check_floating("covariance", covariance)
         self.covariance = covariance
         super().__init__(covariance.shape[:-2], covariance.shape[-1:], validate_args=validate_args)
 

@@ -10,7 +10,7 @@ from torch.distributions import constraints, register_kl
 from torch.distributions.constraints import Constraint
 
 from ...special import log_sphere_area, watson_log_partition, watson_moments
-from ..constraints import finite_symmetric, joint_batch
+from ..constraints import check_floating, finite_symmetric, joint_batch
 from ..laws import Law, Statistic, law_of
 from .envelope import Envelope
 from .exponential_fit import fit_bingham
@@ -44,6 +44,7 @@ class Bingham(FisherBingham):
     arg_constraints: ClassVar[dict[str, Constraint]] = {"quadratic": finite_symmetric}
 
     def __init__(self, quadratic: Tensor, *, validate_args: bool | None = None) -> None:
+        check_floating("quadratic", quadratic)
         if quadratic.dim() < 2 or quadratic.shape[-1] != quadratic.shape[-2]:
             raise ValueError(f"quadratic: expected shape (*batch, n, n) with n >= 2, got {tuple(quadratic.shape)}")
         super().__init__(quadratic.new_zeros(quadratic.shape[-1]), quadratic, validate_args=validate_args)

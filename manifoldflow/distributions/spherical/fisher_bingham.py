@@ -54,9 +54,9 @@ class FisherBingham(BaseDistribution):
     support = sphere
 
     def __init__(self, linear: Tensor, quadratic: Tensor, *, validate_args: bool | None = None) -> None:
+        check_floating("linear", linear)
         if linear.dim() < 1 or linear.shape[-1] < 2:
             raise ValueError(f"linear: expected shape (*batch, n) with n >= 2, got {tuple(linear.shape)}")
-        check_floating("linear", linear)
         n = linear.shape[-1]
         quadratic = torch.as_tensor(quadratic, dtype=linear.dtype, device=linear.device)
         if quadratic.shape[-2:] != (n, n):

@@ -70,9 +70,9 @@ class Kent(FisherBingham):
         *,
         validate_args: bool | None = None,
     ) -> None:
+        check_floating("axes", axes)
         if axes.shape[-2:] != (3, 3):
             raise ValueError(f"axes: expected shape (*batch, 3, 3), got {tuple(axes.shape)}")
-        check_floating("axes", axes)
         kappa, _ = beside_loc("concentration", concentration, axes[..., 0])
         beta, _ = beside_loc("ovalness", ovalness, axes[..., 0])
         try:
