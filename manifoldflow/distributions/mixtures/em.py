@@ -11,7 +11,7 @@ from .families import Family
 
 __all__ = ["Fitted", "Points", "iterate", "run", "start_laws"]
 
-_BLOCK = 1 << 20  # numbers of a block of points or of responsibilities
+_BLOCK = 1 << 23  # numbers of a block of points or of responsibilities
 _EMPTY = 1e-6  # share of the points below which a component has died out
 _RESEEDS = 5  # how often a start may seed components anew
 
@@ -96,8 +96,11 @@ def _expect(family: Family, data: Points, laws: Any, logits: Tensor) -> Pass:
     for block, share in zip(x.split(size), w.split(size)):
         features = family.features(block.to(dtype))
         joint = family.log_density(laws, features) + logits.to(dtype)
-        log_density = joint.logsumexp(-1, keepdim=True)
-        shares = (joint - log_density).exp_().mul_(share.to(dtype)[:, None, None])
+        top = joint.amax(-1, keepdim=True)
+        shares = joint.sub_(top).exp_()  # the sum and the shares from one exponential
+        sums = shares.sum(-1, keepdim=True)
+        log_density = top + sums.log()
+        shares.mul_(share.to(dtype)[:, None, None] / sums)
         part = family.gather(laws, features, shares).double()
         statistic = part if statistic is None else statistic.add_(part)
         mass += shares.sum(0)
