@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .series import horner
+from .series import horner, sides
 
 __all__ = ["complement", "derivative", "divergence", "log_partition", "log_peak", "mean_length", "transverse_variance"]
 
@@ -20,8 +20,14 @@ _SLOPE = tuple(3 * (2 * k + 2) / math.factorial(2 * k + 3) for k in range(13))
 
 
 def _either(kappa: Tensor, small: Callable[[Tensor], Tensor], large: Callable[[Tensor], Tensor]) -> Tensor:
+    below = kappa < _BORDER
+    some, others = sides(below)
+    if not others:
+        return small(kappa)
+    if not some:
+        return large(kappa)
     # Each branch gets concentrations of its own range only, so that `where` passes no NaN gradients.
-    return torch.where(kappa < _BORDER, small(kappa.clamp(max=_BORDER)), large(kappa.clamp(min=_BORDER)))
+    return torch.where(below, small(kappa.clamp(max=_BORDER)), large(kappa.clamp(min=_BORDER)))
 
 
 def _growth(square: Tensor) -> Tensor:

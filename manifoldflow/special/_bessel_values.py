@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ._debye import SMALLEST_RADIUS, series
-from .series import horner
+from .series import horner, sides
 
 __all__ = ["complement", "derivative", "divergence", "log_partition", "log_peak", "mean_length", "transverse_variance"]
 
@@ -139,6 +139,11 @@ def _either(
     if border <= 0:
         return large(kappa, twice_order)
     border = math.sqrt(border)
+    some, others = sides(kappa < border)
+    if not others:
+        return small(kappa, twice_order)
+    if not some:
+        return large(kappa, twice_order)
     # Each branch gets concentrations of its own range only, so that `where` passes no NaN gradients.
     low = small(kappa.clamp(max=border), twice_order)
     high = large(kappa.clamp(min=border), twice_order)

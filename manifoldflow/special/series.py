@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..checks import as_tensor, check_broadcast, check_tensors
 
-__all__ = ["STIRLING", "digamma_difference", "horner", "log_gamma_ratio"]
+__all__ = ["STIRLING", "digamma_difference", "horner", "log_gamma_ratio", "sides"]
 
 # Stirling's series, sum of B_2k / (2k (2k - 1) x^(2k - 1)); from 16 on, these reach the last bit of float64.
 STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
@@ -21,6 +21,16 @@ def horner(coefficients: Sequence[float], x: Tensor) -> Tensor:
     for coefficient in reversed(coefficients[:-1]):
         value = value.mul_(x).add_(coefficient) if in_place else value * x + coefficient
     return value
+
+
+def sides(below: Tensor) -> tuple[bool, bool]:
+    """Whether any entry is true, and whether any is false, so that a branch can go; both where no value can be read."""
+    if below.is_meta or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return True, True
+    if torch._C._are_functorch_transforms_active() or below.device.type != "cpu" or below.numel() > 10_000:
+        return True, True
+    some = bool(below.any())
+    return some, not some or not bool(below.all())
 
 
 def _series(x: Tensor, coefficients: Sequence[float]) -> Tensor:
