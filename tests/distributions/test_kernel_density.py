@@ -14,6 +14,63 @@ from manifoldflow.manifolds import Euclidean, Hypersphere, Product, Simplex, Tor
 
 from .strategies import FALSE_ALARM
 
+# R's set.seed(60); circular::rvonmises(50, pi / 2, 1), in radians.
+ANGLES = torch.tensor(
+    [
+        3.3649291813455999,
+        0.063464292177884518,
+        0.80872180449749931,
+        5.8745784009283728,
+        3.845879898600133,
+        0.065148296441659648,
+        0.1600644145123582,
+        2.3202258391060258,
+        1.1265728422873049,
+        0.4683935036699034,
+        2.2952908077452374,
+        6.1459146938193197,
+        0.15633052062138741,
+        1.825572855482819,
+        3.3056404467300551,
+        0.63253193067456515,
+        0.15443283507710759,
+        0.73945306778762943,
+        4.6166007271617922,
+        0.64348637436089895,
+        5.0440531229486005,
+        2.3578803597941289,
+        0.24833757220677932,
+        0.3687512031418243,
+        2.3118628749418213,
+        1.6172207783943395,
+        2.9259766480640326,
+        0.097861085344909338,
+        1.5946005036550968,
+        0.67520146877509735,
+        3.6140913505757117,
+        2.062689030736772,
+        2.4221119329917857,
+        2.0175448443640178,
+        0.92716906629295781,
+        1.2681091594481204,
+        0.60351478129200786,
+        0.44227596740326081,
+        1.3162504156719506,
+        0.17285501844374229,
+        0.13026659514210448,
+        2.0114351904220351,
+        3.4808342423456375,
+        2.8311191337051804,
+        2.4210534191861752,
+        3.4617211268613008,
+        0.46172806385154508,
+        6.2726312181738688,
+        1.8252002966350038,
+        2.3519751506820916,
+    ],
+    dtype=torch.float64,
+)
+
 
 def places(count, dtype=torch.float64):
     """Points on S^2, some of them close together."""
@@ -37,6 +94,17 @@ def test_density_on_the_sphere_integrates_to_one(options):
     density = KernelDensity(places(30), 0.25, **options)
     points, weights = sphere_rule()
     assert float(weights @ density.log_prob(points).exp()) == pytest.approx(1, abs=1e-4)
+
+
+def test_adaptive_density_on_the_circle_is_as_published():
+    """Tests of R's package circularKDE: concentrations are the square root of a first density of concentration 1."""
+    points = torch.stack([ANGLES.cos(), ANGLES.sin()], -1)
+    first = KernelDensity(points, 1.0).log_prob(points)
+    density = KernelDensity(points, (-0.25 * first).exp())
+    at = torch.arange(5).double() * math.pi / 2
+    found = density.log_prob(torch.stack([at.cos(), at.sin()], -1)).exp()
+    expected = [0.173521608, 0.183378918, 0.147806612, 0.131912573, 0.173521608]
+    assert np.allclose(found, expected, rtol=0, atol=1e-8)
 
 
 def test_density_turns_with_its_points():
