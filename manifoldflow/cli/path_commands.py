@@ -147,12 +147,6 @@ def solve(
     """Solve the paths of all rows; the same command again continues what was stopped. One .npy for each array."""
     from ..steps import solve_step
 
-    if features is StoredFeatures.inception:
-        extractor = chosen_extractor(ExtractorName.inception, weights)
-    elif weights is not None:
-        raise ValueError("weights: only --features inception takes them; leave --weights out")
-    else:
-        extractor = None if features is StoredFeatures.none else features.value
     record = solve_step(
         model,
         ends,
@@ -163,7 +157,7 @@ def solve(
         options=dict(_parsed(text) for text in option or ()),
         chunk=chunk,
         store=tuple(store) if store else ("points", "images"),
-        extractor=extractor,
+        extractor=_stored_extractor(features, weights),
         placement=placed.placement(),
         progress=output.talks,
     )
@@ -172,6 +166,15 @@ def solve(
         failed = f", {result['failed']} failed: see {out / 'summary.json'}" if result["failed"] else ""
         output.say(f"{result['rows']} rows by {record['settings']['method']}{failed}: {out}")
         output.result(record)
+
+
+def _stored_extractor(features: StoredFeatures, weights: Path | None) -> Any:
+    """The network of the values' features, or its name, or None."""
+    if features is StoredFeatures.inception:
+        return chosen_extractor(ExtractorName.inception, weights)
+    if weights is not None:
+        raise ValueError("weights: only --features inception takes them; leave --weights out")
+    return None if features is StoredFeatures.none else features.value
 
 
 def _parsed(text: str) -> tuple[str, Any]:

@@ -112,9 +112,6 @@ def certify(
         name: Of the model; its class by default.
         samples: Draws of the importance sampling that checks the integral where there is no quadrature rule.
 
-    Returns:
-        A `Certificate`.
-
     Raises:
         ValueError: Points of another shape, fewer than two held-out points, or log densities that are NaN or +infinity.
         TypeError: A distribution without `log_prob`.
@@ -129,26 +126,12 @@ def certify(
         >>> round(certify(base, points[:50], train=points[50:]).nll.value, 3)
         2.531
     """
-    if not callable(getattr(distribution, "log_prob", None)):
-        raise TypeError(f"distribution: expected one with log_prob, got {describe(distribution)}")
-    held_out, train = as_tensor("held_out", held_out), as_tensor("train", train)
-    event = tuple(distribution.event_shape)
-    for label, points in (("held_out", held_out), ("train", train)):
-        if tuple(points.shape[1:]) != event:
-            raise ValueError(f"{label}: expected shape (N, {', '.join(map(str, event))}), got {tuple(points.shape)}")
-    if len(held_out) < 2:
-        raise ValueError(f"held_out: expected at least two points, which have a standard error, got {len(held_out)}")
+    held_out, train = _checked(distribution, held_out, train)
     check_integer("samples", samples, least=100)
-
     began = time.perf_counter()
     losses = -log_densities(distribution, held_out)
     seconds = time.perf_counter() - began
-    copies = copies_of(held_out, train)
-    tolerance = getattr(distribution, "tolerance", None)
-    effect = None
-    if tolerance is not None:
-        finer = distribution.with_tolerance(tolerance / 2)
-        effect = float((-log_densities(finer, held_out)).mean() - losses.mean())
+    copies, tolerance = copies_of(held_out, train), getattr(distribution, "tolerance", None)
     mass, by = total_mass(distribution, samples)
     return Certificate(
         name=name or type(distribution).__name__,
@@ -162,10 +145,28 @@ def certify(
         control=None if control is None else _mean(-log_densities(control, held_out)),
         control_name=control_name,
         tolerance=tolerance,
-        tolerance_effect=effect,
+        tolerance_effect=None if tolerance is None else _effect(distribution, tolerance, held_out, losses),
         seconds=seconds,
         parameters=sum(p.numel() for p in _parameters(distribution)),
     )
+
+
+def _checked(distribution: Any, held_out: Any, train: Any) -> tuple[Tensor, Tensor]:
+    if not callable(getattr(distribution, "log_prob", None)):
+        raise TypeError(f"distribution: expected one with log_prob, got {describe(distribution)}")
+    held_out, train = as_tensor("held_out", held_out), as_tensor("train", train)
+    event = tuple(distribution.event_shape)
+    for label, points in (("held_out", held_out), ("train", train)):
+        if tuple(points.shape[1:]) != event:
+            raise ValueError(f"{label}: expected shape (N, {', '.join(map(str, event))}), got {tuple(points.shape)}")
+    if len(held_out) < 2:
+        raise ValueError(f"held_out: expected at least two points, which have a standard error, got {len(held_out)}")
+    return held_out, train
+
+
+def _effect(distribution: Any, tolerance: float, held_out: Tensor, losses: Tensor) -> float:
+    """By how much the mean loss changes when the solver's tolerance is halved."""
+    return float((-log_densities(distribution.with_tolerance(tolerance / 2), held_out)).mean() - losses.mean())
 
 
 def _parameters(distribution: Any) -> list[Tensor]:

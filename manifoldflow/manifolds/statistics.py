@@ -115,11 +115,9 @@ def frechet_mean(
     if full_output:
         return FrechetMean(mean, variance, converged, steps)
     if is_eager() and not bool(converged.all()):
-        warnings.warn(
-            f"frechet_mean: {int((~converged).sum())} of {converged.numel()} sets did not converge in {max_steps} "
-            "steps; allow more with max_steps, or pass full_output=True to see which",
-            stacklevel=2,
-        )
+        left = f"{int((~converged).sum())} of {converged.numel()} sets did not converge in {max_steps} steps"
+        fix = "allow more with max_steps, or pass full_output=True to see which"
+        warnings.warn(f"frechet_mean: {left}; {fix}", stacklevel=2)
     return mean
 
 

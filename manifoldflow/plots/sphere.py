@@ -85,18 +85,14 @@ def plot_sphere(
         canvas.density(density)
     canvas.frame()
     if land:
-        coast = {"color": "0.35" if density is None else "0.8", "linewidth": 0.6}
-        for ring in coast_lines():
-            canvas.line(ring, drawing.background, coast, dimmed=False)
+        canvas.land("0.35" if density is None else "0.8")
     if places is not None:
         canvas.scatter(places, point_style(scatter))
     for number, (label, group) in enumerate(zip(_names(labels, len(lines)), lines)):
-        style = path_style(number)
-        for line in group:
-            canvas.line(line, drawing.paths, style, dimmed=True, label=label)
-            label = None
-    if colorbar and drawing.density is not None:
-        drawing.figure.colorbar(drawing.density, ax=drawing.ax, label="density per steradian", shrink=0.8)
+        for i, line in enumerate(group):
+            canvas.line(line, drawing.paths, path_style(number), dimmed=True, label=None if i else label)
+    if colorbar:
+        drawing.add_colorbar("density per steradian")
     return drawing
 
 
@@ -158,6 +154,10 @@ class _Canvas:
         turn = math.radians(self.longitude)
         east = np.array([-math.sin(turn), math.cos(turn), 0.0])
         self.axes = np.stack([east, np.cross(toward, east), toward])
+
+    def land(self, colour: str) -> None:
+        for ring in coast_lines():
+            self.line(ring, self.drawing.background, {"color": colour, "linewidth": 0.6}, dimmed=False)
 
     def density(self, density: Any) -> None:
         raise NotImplementedError

@@ -50,6 +50,11 @@ class Drawing:
         assert figure is not None
         return figure
 
+    def add_colorbar(self, label: str, shrink: float = 0.8, **options: Any) -> None:
+        """Add a colour bar for the density, where there is one."""
+        if self.density is not None:
+            self.figure.colorbar(self.density, ax=self.ax, label=label, shrink=shrink, **options)
+
     def __repr__(self) -> str:
         density = "no density" if self.density is None else "a density"
         return f"Drawing({len(self.points)} sets of points, {density}, {len(self.paths)} lines of paths)"

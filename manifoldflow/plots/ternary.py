@@ -73,8 +73,8 @@ def plot_simplex(
             label=None if labels is None else labels[number],
             **path_style(number),
         )
-    if colorbar and drawing.density is not None:
-        drawing.figure.colorbar(drawing.density, ax=ax, label="density", shrink=0.6, extend="max")
+    if colorbar:
+        drawing.add_colorbar("density", shrink=0.6, extend="max")
     return drawing
 
 

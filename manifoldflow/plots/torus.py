@@ -79,8 +79,8 @@ def plot_torus(
             drawing.points.append(drawing.ax.scatter(*angles.T, zorder=3, **point_style(scatter)))
     _draw_paths(drawing, [] if paths is None else polylines(paths, 2), labels, solid=solid)
     (_solid_frame if solid else _square_frame)(drawing, names)
-    if colorbar and drawing.density is not None:
-        drawing.figure.colorbar(drawing.density, ax=drawing.ax, label="density per square radian", shrink=0.8)
+    if colorbar:
+        drawing.add_colorbar("density per square radian")
     return drawing
 
 

@@ -145,15 +145,12 @@ def interpolate_step(
     place, run = chosen_device(device), load_run(model)
     names = _methods(run, methods)
     _check_counts(pairs, steps, names, pictures)
-    if data is not None:
-        data = DataChoice(data).resolved().source
+    data = None if data is None else DataChoice(data).resolved().source
     images = pair_source(run, data)
-    labels = images.require_classes("choosing pairs of different classes")
-    index = choose_pairs(images, pairs, seed=seed, reuse=reuse)
-    joins = {name: _joining(run.flow, name, steps, seed) for name in names}
+    labels, index = images.require_classes("pairing"), choose_pairs(images, pairs, seed=seed, reuse=reuse)
+    joins = {name: _joining(run.flow, name, steps, seed) for name in names}  # refuses before the work begins
     run.flow.to(place)
     start, end = (torch.cat(list(encoded(run, images, column, seed))) for column in index.unbind(1))
-    times = torch.linspace(0, 1, steps, dtype=start.dtype)
     record = InterpolationRecord(
         InterpolationSettings(relative_to(model, out), data, tuple(names), pairs, steps, seed, reuse),
         model_sha256=weights_sha256(model),
@@ -166,13 +163,19 @@ def interpolate_step(
     with new_folder(out, "interpolate", record.to_json()) as folder:
         for name, join in joins.items():
             points, decoded = _paths(run, join, start, end, steps, title=name, progress=progress)
-            np.savez(folder / f"{name}.npz", points=points.numpy(), images=decoded.numpy(), times=times.numpy())
-            _save_strips(folder / f"{name}.png", decoded, run.levels)
-            if pictures.get("animate"):
-                _save_animation(folder / f"{name}.gif", decoded, run.levels)
+            _save_method(folder, name, points, decoded, run.levels, animate=bool(pictures.get("animate")))
         run.flow.cpu()
         _more_pictures(folder, run, start, end, record.settings, pictures)
     return record
+
+
+def _save_method(folder: Path, name: str, points: Tensor, decoded: Tensor, levels: int, *, animate: bool) -> None:
+    """One method's points and images, and their pictures."""
+    times = torch.linspace(0, 1, points.shape[1], dtype=points.dtype)
+    np.savez(folder / f"{name}.npz", points=points.numpy(), images=decoded.numpy(), times=times.numpy())
+    _save_strips(folder / f"{name}.png", decoded, levels)
+    if animate:
+        _save_animation(folder / f"{name}.gif", decoded, levels)
 
 
 def _as_pairs(rows: Tensor) -> tuple[tuple[int, int], ...]:

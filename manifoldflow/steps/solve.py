@@ -74,34 +74,19 @@ def solve_step(
     """
     _check_stored(chunk, store, extractor)
     saved, points = load_flow(model), EndPoints(ends)
-    saved.flow.requires_grad_(False)
-    features = _Features(Path(model), extractor, saved.description.shape[0], seed)
-    values = None
-    if "values" in store:
-        values = PathValues(saved.flow, levels=saved.levels, extractor=features.extractor, seed=seed)
-    paths = JobPaths(saved.flow, method=method, steps=steps, seed=seed, options=options)
-    solver = RowSolver(
-        saved.flow, paths, shape=saved.description.shape, levels=saved.levels, store=store, values=values
-    )
+    flow, levels, shape = saved.flow.requires_grad_(False), saved.levels, saved.description.shape
+    features = _Features(Path(model), extractor, shape[0], seed)
+    wanted = "values" in store
+    values = PathValues(flow, levels=levels, extractor=features.extractor, seed=seed) if wanted else None
+    paths = JobPaths(flow, method=method, steps=steps, seed=seed, options=options)
+    solver = RowSolver(flow, paths, shape=shape, levels=levels, store=store, values=values)
     solver.check(points)
+    settings = _settings(model, points, paths, features.extractor)
+    base = BASES[saved.description.base].law.title
     job = Job(
         command="solve",
-        settings={
-            "model": _fingerprint(model),
-            "ends": points.fingerprint(),
-            "method": paths.method,
-            "options": paths.options,
-            "steps": steps,
-            "seed": seed,
-            "chunk": chunk,
-            "store": sorted(store),
-            "features": features.extractor.name if features.extractor else None,
-        },
-        record={
-            "paths": {"model": relative_to(model, out), "ends": relative_to(ends, out)},
-            "base": BASES[saved.description.base].law.title,
-            "versions": versions(),
-        },
+        settings=settings | {"steps": steps, "seed": seed, "chunk": chunk, "store": sorted(store)},
+        record={"paths": _places(model, ends, out), "base": base, "versions": versions()},
         ends=points,
         chunk=chunk,
         solver=solver,
@@ -154,6 +139,21 @@ class _Features:
         """Read the classifier's weights."""
         if self.classifier is not None:
             load_weights(folder / _CLASSIFIER, self.classifier.body, "the feature classifier")
+
+
+def _settings(model: Path, points: EndPoints, paths: JobPaths, extractor: Any) -> dict[str, Any]:
+    """What decides the results, beside numbers of the call."""
+    return {
+        "model": _fingerprint(model),
+        "ends": points.fingerprint(),
+        "method": paths.method,
+        "options": paths.options,
+        "features": extractor.name if extractor else None,
+    }
+
+
+def _places(model: Path, ends: Path, out: Path) -> dict[str, str]:
+    return {"model": relative_to(model, out), "ends": relative_to(ends, out)}
 
 
 def _fingerprint(model: Path) -> str:

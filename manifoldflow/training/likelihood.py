@@ -121,11 +121,7 @@ def train_flow(
         KeyboardInterrupt: With the step that was reached.
         OSError: A file could not be written; the last checkpoint is intact.
     """
-    for name, data in {"train": train, "validation": validation}.items():
-        if data.shape != description.shape:
-            raise DataError(f"{name}: expected images of shape {description.shape}, got {data.shape}")
-    if train.levels != validation.levels:
-        raise DataError(f"validation: expected {train.levels} levels as in the training data, got {validation.levels}")
+    _check_images(description, train, validation)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         flow = build_flow(description)
@@ -135,15 +131,9 @@ def train_flow(
     )
     steps = settings.epochs * images.steps_per_epoch
     module = FlowModule(flow, dim=description.dim, levels=train.levels, settings=settings, steps=steps)
+    shown = {"progress": progress, "title": title}
     outcome = run_training(
-        module,
-        images,
-        folder=folder,
-        monitor="validation_bpd",
-        resume=resume,
-        progress=progress,
-        title=title,
-        placement=placement,
+        module, images, folder=folder, monitor="validation_bpd", resume=resume, placement=placement, **shown
     )
     return FlowTraining(
         flow=flow.eval(),
@@ -156,6 +146,14 @@ def train_flow(
         device=outcome.device,
         steps=outcome.steps,
     )
+
+
+def _check_images(description: FlowDescription, train: ImageSet, validation: ImageSet) -> None:
+    for name, data in {"train": train, "validation": validation}.items():
+        if data.shape != description.shape:
+            raise DataError(f"{name}: expected images of shape {description.shape}, got {data.shape}")
+    if train.levels != validation.levels:
+        raise DataError(f"validation: expected {train.levels} levels as in the training data, got {validation.levels}")
 
 
 def _initialise(flow: ManifoldFlow, train: ImageSet, settings: TrainSettings) -> None:

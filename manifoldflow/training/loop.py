@@ -142,32 +142,21 @@ def run_training(
         OSError: A file could not be written, or another process ended; the last checkpoint is intact.
     """
     settings, placement = module.settings, placement or Placement()
-    if settings.log == "tensorboard":
-        _require_tensorboard()
     last = folder / CHECKPOINTS / f"{LAST}.ckpt"
     start = last if resume and last.is_file() else None
     early, best, timer, callbacks = _callbacks(folder, settings, monitor, 1 if module.automatic_optimization else 2)
     if progress:
         callbacks.append(_progress_bar(title))
-    several = placement.devices * placement.num_nodes > 1
     if settings.precision == "64-true":
         module.double()  # Lightning would do so only after the averaged weights were set up in float32
     with quiet_lightning():
-        trainer = new_trainer(
+        trainer = _trainer(
+            module,
             placement,
-            max_epochs=settings.epochs,
-            callbacks=callbacks,
+            callbacks,
             logger=_logger(folder, settings),
-            gradient_clip_val=settings.clip if module.automatic_optimization else None,
             enable_progress_bar=progress,
-            enable_model_summary=False,
-            enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
-            log_every_n_steps=1,
-            num_sanity_val_steps=0,
-            strategy=strategy if several and placement.strategy == "auto" else placement.strategy,
-            precision=settings.precision,
-            plugins=[WholeCheckpoints()],
-            use_distributed_sampler=False,
+            strategy=_strategy(placement, strategy),
         )
         started = time.perf_counter()
         first_step = _first_step(start, folder) if start else 0
@@ -175,13 +164,7 @@ def run_training(
         with interruptible(trainer, "training"), all_or_none(trainer), torch.random.fork_rng(devices=[]):
             trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
         seconds = time.perf_counter() - started
-    best_epoch, value = trainer.current_epoch - 1, float("nan")
-    if best is not None:
-        first = trainer.is_global_zero
-        content = trainer.strategy.broadcast(read_checkpoint(Path(best.best_model_path)) if first else None)
-        module.load_state_dict(content["state_dict"])
-        assert best.best_model_score is not None
-        best_epoch, value = content["epoch"], float(best.best_model_score)
+    best_epoch, value = _restore_best(trainer, module, best)
     module.cpu()
     steps = (trainer.global_step - first_step) / len(trainer.optimizers)
     return Outcome(
@@ -194,6 +177,42 @@ def run_training(
         device=trainer.strategy.root_device,
         steps=trainer.global_step // len(trainer.optimizers),
     )
+
+
+def _strategy(placement: Placement, auto: str) -> str:
+    """The placement's, with `auto` for "auto" where there are several processes."""
+    several = placement.devices * placement.num_nodes > 1
+    return auto if several and placement.strategy == "auto" else placement.strategy
+
+
+def _trainer(module: TrainingModule, placement: Placement, callbacks: list[Any], **options: Any) -> Any:
+    """Lightning's trainer with what every training here has."""
+    settings = module.settings
+    return new_trainer(
+        placement,
+        max_epochs=settings.epochs,
+        callbacks=callbacks,
+        gradient_clip_val=settings.clip if module.automatic_optimization else None,
+        enable_model_summary=False,
+        enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+        precision=settings.precision,
+        plugins=[WholeCheckpoints()],
+        use_distributed_sampler=False,
+        **options,
+    )
+
+
+def _restore_best(trainer: Any, module: TrainingModule, best: ModelCheckpoint | None) -> tuple[int, float]:
+    """The best epoch and its loss, with the module's weights of then; the last epoch where no loss is monitored."""
+    if best is None:
+        return trainer.current_epoch - 1, float("nan")
+    first = trainer.is_global_zero
+    content = trainer.strategy.broadcast(read_checkpoint(Path(best.best_model_path)) if first else None)
+    module.load_state_dict(content["state_dict"])
+    assert best.best_model_score is not None
+    return content["epoch"], float(best.best_model_score)
 
 
 def _first_step(start: Path, folder: Path) -> int:
@@ -241,6 +260,7 @@ def _require_tensorboard() -> None:
 
 def _logger(folder: Path, settings: TrainSettings) -> Logger:
     if settings.log == "tensorboard":
+        _require_tensorboard()
         from lightning.pytorch.loggers import TensorBoardLogger
 
         return TensorBoardLogger(folder, name="", version=_free_log(folder))

@@ -21,6 +21,10 @@ from .families import Family, family_of
 __all__ = ["Fitting", "Mixture", "fit_mixture"]
 
 _BLOCK = 1 << 20
+_AT_BOUND = (
+    "a component met the bound on the concentration, most={:g}: points that are copies of each other, or too few for a "
+    "component, make the likelihood grow without bound; use fewer components or a lower bound"
+)
 
 
 class Fitting(NamedTuple):
@@ -170,8 +174,7 @@ def fit_mixture(
         report: Called with the iteration and the mean log densities of the running starts.
 
     The points are read twice in each iteration, in blocks: memory is that of the points and of one number for each
-    point and start. Components that die out are seeded anew at the least probable points. The result does not depend
-    on the order of the points, for one state of torch's generator.
+    point and start. Components that die out are seeded anew at the least probable points.
 
     Returns:
         A `Mixture` in the dtype of the points; `fitting` says how it went.
@@ -186,15 +189,8 @@ def fit_mixture(
     Reference: A. Banerjee et al., JMLR 6, 2005, with the concentration solved exactly; K. Hornik and B. Gruen,
     J. Statistical Software 58(10), 2014. D. Arthur and S. Vassilvitskii, SODA 2007, for the starts.
     """
-    check_tensors({"points": points}, (None,))
-    if points.dim() != 2:
-        raise ValueError(f"points: expected shape (m, n), got {tuple(points.shape)}")
     check_choice("concentration", concentration, ["free", "tied"])
-    check_number("most", most, positive=True)
-    check_number("tolerance", tolerance, 0)
-    check_integer("starts", starts)
-    check_integer("iterations", iterations)
-    check_integer("components", components, 1, len(points))
+    _check_numbers(_count(points), components, starts, iterations, tolerance, most)
     family = family_of(kind, most=most, tied=concentration == "tied", space=space)
     family.check(points)
     _, shares = weighted(points[:, :2], weights)
@@ -204,12 +200,23 @@ def fit_mixture(
         fitted = run(family, data, laws, logits, iterations, tolerance, report)
         mixture = _best(family, fitted, points.dtype, components)
     if mixture.fitting is not None and mixture.fitting.at_bound:
-        warnings.warn(
-            f"a component met the bound on the concentration, most={most:g}: points that are copies of each other, or "
-            "too few for a component, make the likelihood grow without bound; use fewer components or a lower bound",
-            stacklevel=2,
-        )
+        warnings.warn(_AT_BOUND.format(most), stacklevel=2)
     return mixture
+
+
+def _count(points: Tensor) -> int:
+    check_tensors({"points": points}, (None,))
+    if points.dim() != 2:
+        raise ValueError(f"points: expected shape (m, n), got {tuple(points.shape)}")
+    return len(points)
+
+
+def _check_numbers(points: int, components: int, starts: int, iterations: int, tolerance: float, most: float) -> None:
+    check_integer("components", components, 1, points)
+    check_integer("starts", starts)
+    check_integer("iterations", iterations)
+    check_number("tolerance", tolerance, 0)
+    check_number("most", most, positive=True)
 
 
 def _from(family: Family, mixture: MixtureSameFamily) -> tuple[Any, Tensor]:

@@ -108,12 +108,7 @@ def optimise(
         ConvergenceWarning: Pairs did not converge; it says how many, why, and the remedy. A result that was interrupted
             says so in its `status` only.
     """
-    if segments < 2:
-        raise ValueError(f"segments: expected at least 2, got {segments}; the papers use 50")
-    if coarse < 0 or segments >> coarse < 2:
-        raise ValueError(f"coarse: expected halvings that leave at least 2 of {segments} segments, got {coarse}")
-    if chunk is not None and chunk < 1:
-        raise ValueError(f"chunk: expected at least 1 pair, got {chunk}")
+    _check_counts(segments, coarse, chunk)
     start, end = pair_of_points(start, end, 1)
     if energy.space is not None:
         check_points(energy.space, start=start, end=end)
@@ -129,6 +124,15 @@ def optimise(
         solution = _solved(solver or SobolevDescent(), energy, several, first, last, segments, coarse, size, finished)
     _warn(solution)
     return OptimisedPath(energy, start, end, solution)
+
+
+def _check_counts(segments: int, coarse: int, chunk: int | None) -> None:
+    if segments < 2:
+        raise ValueError(f"segments: expected at least 2, got {segments}; the papers use 50")
+    if coarse < 0 or segments >> coarse < 2:
+        raise ValueError(f"coarse: expected halvings that leave at least 2 of {segments} segments, got {coarse}")
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"chunk: expected at least 1 pair, got {chunk}")
 
 
 def _solved(

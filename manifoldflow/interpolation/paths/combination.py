@@ -69,19 +69,21 @@ def combine(
     # The parameters' batch stands before the n points while lifting, before the combinations afterwards.
     normal, direction = lift.spread().encode(points, generator)
     mixed = weighted_sum((flat / size).to(normal.dtype), normal, event_dim)
-    towards = None
-    if direction is not None:
-        # Independent normal vectors along the directions; the sum of their weighted combination is uniform.
-        degrees = torch.full(direction.shape[:-1], lift.direction_dim / 2, dtype=torch.float64, device=points.device)
-        radii = (2 * torch._standard_gamma(degrees, generator=generator)).sqrt().to(direction.dtype)
-        towards = weighted_sum(flat / size, radii[..., None] * direction, 1)
-        towards = towards / torch.linalg.vector_norm(towards, dim=-1, keepdim=True)
+    towards = None if direction is None else _towards(direction, flat / size, lift.direction_dim, generator)
     result = lift.spread().decode(mixed, towards).to(points.dtype)
     # A single positive weight is the point itself, without the rounding of the lift.
     alone = ((flat != 0).sum(-1) == 1) & (flat.sum(-1) > 0)
     own = points.index_select(axis, flat.argmax(-1))
     result = torch.where(alone.reshape(-1, *[1] * event_dim), own, result)
     return result.reshape(*result.shape[:axis], *weights.shape[:-1], *result.shape[axis + 1 :])
+
+
+def _towards(direction: Tensor, weights: Tensor, dim: int, generator: torch.Generator | None) -> Tensor:
+    """The direction of a combination of independent normal vectors along the given directions, which is uniform."""
+    degrees = torch.full(direction.shape[:-1], dim / 2, dtype=torch.float64, device=direction.device)
+    radii = (2 * torch._standard_gamma(degrees, generator=generator)).sqrt().to(direction.dtype)
+    towards = weighted_sum(weights, radii[..., None] * direction, 1)
+    return towards / torch.linalg.vector_norm(towards, dim=-1, keepdim=True)
 
 
 def _weights(weights: Any, points: Tensor, axis: int) -> tuple[Tensor, Tensor]:
