@@ -63,9 +63,6 @@ def plot_sphere(
         ax: Axes to draw on, of matplotlib's projection "mollweide" or "3d" for those two; new ones by default.
         scatter: Passed on to matplotlib's `scatter` of the points, such as `c`, `s` or `alpha`.
 
-    Returns:
-        What was drawn.
-
     Raises:
         ValueError: An unknown projection, axes of another one, points of another shape, or a batch of distributions.
         TypeError: Points that are not numbers, or a density that cannot be evaluated.

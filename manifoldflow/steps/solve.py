@@ -82,18 +82,16 @@ def solve_step(
     solver = RowSolver(flow, paths, shape=shape, levels=levels, store=store, values=values)
     solver.check(points)
     settings = _settings(model, points, paths, features.extractor)
-    base = BASES[saved.description.base].law.title
+    settings |= {"steps": steps, "seed": seed, "chunk": chunk, "store": sorted(store)}
     job = Job(
         command="solve",
-        settings=settings | {"steps": steps, "seed": seed, "chunk": chunk, "store": sorted(store)},
-        record={"paths": _places(model, ends, out), "base": base, "versions": versions()},
+        settings=settings,
+        record=_record(model, ends, out) | {"base": BASES[saved.description.base].law.title},
         ends=points,
         chunk=chunk,
         solver=solver,
-        network=features.network,
-        prepare=features.prepare,
-        load=features.load,
         summarise=lambda folder: _means(folder, steps) if values else {},
+        **features.hooks(),
     )
     return run_job(job, out, placement, progress=progress)
 
@@ -128,6 +126,10 @@ class _Features:
         function = self.extractor.function if self.extractor else None
         return function if isinstance(function, nn.Module) else None
 
+    def hooks(self) -> dict[str, Any]:
+        """What a `Job` asks of the network."""
+        return {"network": self.network, "prepare": self.prepare, "load": self.load}
+
     def prepare(self, folder: Path) -> None:
         """Train the classifier, if that was not done yet."""
         if self.classifier is not None and not (folder / _CLASSIFIER).is_file():
@@ -152,8 +154,9 @@ def _settings(model: Path, points: EndPoints, paths: JobPaths, extractor: Any) -
     }
 
 
-def _places(model: Path, ends: Path, out: Path) -> dict[str, str]:
-    return {"model": relative_to(model, out), "ends": relative_to(ends, out)}
+def _record(model: Path, ends: Path, out: Path) -> dict[str, Any]:
+    paths = {"model": relative_to(model, out), "ends": relative_to(ends, out)}
+    return {"paths": paths, "versions": versions()}
 
 
 def _fingerprint(model: Path) -> str:

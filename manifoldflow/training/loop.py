@@ -145,19 +145,12 @@ def run_training(
     last = folder / CHECKPOINTS / f"{LAST}.ckpt"
     start = last if resume and last.is_file() else None
     early, best, timer, callbacks = _callbacks(folder, settings, monitor, 1 if module.automatic_optimization else 2)
-    if progress:
-        callbacks.append(_progress_bar(title))
+    callbacks += [_progress_bar(title)] if progress else []
     if settings.precision == "64-true":
         module.double()  # Lightning would do so only after the averaged weights were set up in float32
     with quiet_lightning():
-        trainer = _trainer(
-            module,
-            placement,
-            callbacks,
-            logger=_logger(folder, settings),
-            enable_progress_bar=progress,
-            strategy=_strategy(placement, strategy),
-        )
+        options = {"logger": _logger(folder, settings), "strategy": _strategy(placement, strategy)}
+        trainer = _trainer(module, placement, callbacks, enable_progress_bar=progress, **options)
         started = time.perf_counter()
         first_step = _first_step(start, folder) if start else 0
         # Data loaders draw from torch's global generator, to no effect here: the caller's is left alone.
@@ -166,13 +159,13 @@ def run_training(
         seconds = time.perf_counter() - started
     best_epoch, value = _restore_best(trainer, module, best)
     module.cpu()
-    steps = (trainer.global_step - first_step) / len(trainer.optimizers)
+    made = (trainer.global_step - first_step) / len(trainer.optimizers)
     return Outcome(
         epochs=trainer.current_epoch,
         best_epoch=best_epoch,
         best=value,
         seconds=seconds,
-        images_per_second=steps * data.batch_size / seconds,
+        images_per_second=made * data.batch_size / seconds,
         stopped_by=_stop_reason(early, timer),
         device=trainer.strategy.root_device,
         steps=trainer.global_step // len(trainer.optimizers),

@@ -160,7 +160,7 @@ def fit_mixture(
         kind: `VonMisesFisher`, `Watson`, `AngularCentralGaussian`, `Dirichlet` or `WrappedNormal`.
         points: Shape `(m, n)`, on the laws' space.
         components: How many, at most m.
-        weights: Nonnegative, shape `(m,)`; a weight of 2 counts as a point that is there twice.
+        weights: Nonnegative, shape `(m,)`; a weight of 2 counts twice.
         space: Where the points live; wrapped normals need it, the others know.
         starts: How many k-means++ starts, with the distances of the space, run side by side; the most probable that
             does not meet the bound wins.
@@ -189,16 +189,15 @@ def fit_mixture(
     Reference: A. Banerjee et al., JMLR 6, 2005, with the concentration solved exactly; K. Hornik and B. Gruen,
     J. Statistical Software 58(10), 2014. D. Arthur and S. Vassilvitskii, SODA 2007, for the starts.
     """
-    check_choice("concentration", concentration, ["free", "tied"])
+    tied = check_choice("concentration", concentration, ["free", "tied"]) == "tied"
     _check_numbers(_count(points), components, starts, iterations, tolerance, most)
-    family = family_of(kind, most=most, tied=concentration == "tied", space=space)
+    family = family_of(kind, most=most, tied=tied, space=space)
     family.check(points)
     _, shares = weighted(points[:, :2], weights)
     with torch.no_grad():
         data = Points(points.detach(), shares)
-        laws, logits = start_laws(family, data, components, starts) if start_from is None else _from(family, start_from)
-        fitted = run(family, data, laws, logits, iterations, tolerance, report)
-        mixture = _best(family, fitted, points.dtype, components)
+        first = start_laws(family, data, components, starts) if start_from is None else _from(family, start_from)
+        mixture = _best(family, run(family, data, *first, iterations, tolerance, report), points.dtype, components)
     if mixture.fitting is not None and mixture.fitting.at_bound:
         warnings.warn(_AT_BOUND.format(most), stacklevel=2)
     return mixture
