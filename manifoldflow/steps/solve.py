@@ -46,8 +46,8 @@ def solve_step(
 ) -> dict[str, Any] | None:
     """Solve every row of a file of end points; write one .npy for each array, (rows, ...), in the order of the rows.
 
-    failed.npy says which rows failed, summary.json why; their other arrays hold NaN, or zero. A run that was stopped or
-    killed is continued by the same call; see `jobs.run_job` for what is the same bit for bit.
+    failed.npy says which rows failed, summary.json why; their other arrays hold NaN, or zero. The same call continues a
+    run that was stopped or killed; see `jobs.run_job` for what is the same bit for bit.
 
     Args:
         model: A folder that `train_step` or `training.save_flow` wrote.
@@ -59,14 +59,12 @@ def solve_step(
         seed: Of random paths and of the dequantisation of images; each row's noise is a function of (seed, row).
         options: Of the method, plain values; see `jobs.JobPaths`.
         chunk: Rows solved at once; they bound the memory.
-        store: Of `STORED`: points (rows, m, n), images (rows, m, c, h, w) uint8, and the values of
-            `jobs.PathValues`.
+        store: Of `STORED`: points (rows, m, n), images (rows, m, c, h, w) uint8, values (see `jobs.PathValues`).
         extractor: Network of the values' features; "classifier" for a small one trained on the model's training images.
         placement: Devices and machines.
         progress: Show a progress bar.
 
-    Returns:
-        The record; None in the processes that Lightning starts beside the first.
+    Returns None in the processes that Lightning starts beside the first.
 
     Raises:
         DataError: The model, the file, a setting or `out` is not as expected; or the same job was begun with others.
@@ -81,11 +79,10 @@ def solve_step(
     paths = JobPaths(flow, method=method, steps=steps, seed=seed, options=options)
     solver = RowSolver(flow, paths, shape=shape, levels=levels, store=store, values=values)
     solver.check(points)
-    settings = _settings(model, points, paths, features.extractor)
-    settings |= {"steps": steps, "seed": seed, "chunk": chunk, "store": sorted(store)}
+    numbers = {"steps": steps, "seed": seed, "chunk": chunk, "store": sorted(store)}
     job = Job(
         command="solve",
-        settings=settings,
+        settings=_settings(model, points, paths, features.extractor) | numbers,
         record=_record(model, ends, out) | {"base": BASES[saved.description.base].law.title},
         ends=points,
         chunk=chunk,

@@ -171,7 +171,7 @@ def fit_mixture(
         most: Bound on the concentration (Dirichlet: its sum; angular central Gaussian: ratio of the eigenvalues;
             wrapped normal: :math:`1 / \sigma^2`). Where points are copies of each other the likelihood grows without
             bound; a warning says when a component meets it.
-        report: Called with the iteration and the mean log densities of the running starts.
+        report: Called with the iteration and the starts' mean log densities.
 
     The points are read twice in each iteration, in blocks: memory is that of the points and of one number for each
     point and start. Components that die out are seeded anew at the least probable points.
@@ -186,8 +186,7 @@ def fit_mixture(
     >>> fit_mixture(VonMisesFisher, points, 3).weights
     tensor([0.3333, 0.3333, 0.3333])
 
-    Reference: A. Banerjee et al., JMLR 6, 2005, with the concentration solved exactly; K. Hornik and B. Gruen,
-    J. Statistical Software 58(10), 2014. D. Arthur and S. Vassilvitskii, SODA 2007, for the starts.
+    Reference: A. Banerjee et al., JMLR 6, 2005; D. Arthur and S. Vassilvitskii, SODA 2007, for the starts.
     """
     tied = check_choice("concentration", concentration, ["free", "tied"]) == "tied"
     _check_numbers(_count(points), components, starts, iterations, tolerance, most)
