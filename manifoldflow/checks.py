@@ -10,6 +10,8 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Real
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +21,13 @@ from torch import Tensor
 from .errors import OffManifoldError
 
 __all__ = [
+    "as_path",
     "as_tensor",
     "check_broadcast",
     "check_choice",
     "check_finite",
     "check_integer",
+    "check_kind",
     "check_number",
     "check_tensors",
     "check_values",
@@ -85,6 +89,19 @@ def _is_odd(value: Any) -> bool:
     if isinstance(value, Tensor):
         return value.dtype == torch.bool or value.is_complex() or value.is_meta
     return value.dtype.kind not in "iuf"
+
+
+def check_kind(name: str, value: Any, kind: type, article: str = "a") -> None:
+    """Raise TypeError unless the value is of a class."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: expected {article} {kind.__name__}, got {describe(value)}")
+
+
+def as_path(name: str, value: Any) -> Path:
+    """The value as a path; TypeError unless it is one, or text."""
+    if not isinstance(value, (str, PathLike)):
+        raise TypeError(f"{name}: expected a path, got {describe(value)}")
+    return Path(value)
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import describe
+from ..checks import as_path, describe
 from ..errors import DataError
 from ..files import check_file
 from ..files.unpacking import read_npy, read_npz
@@ -46,7 +46,7 @@ def read_numpy(path: Path, levels: int = 256) -> ImageSet:
         DataError: The file is missing, damaged, not what its name says, holds pickled objects or lacks the
             array `images`, or would unpack to far more than it is.
     """
-    path = Path(path)
+    path = as_path("path", path)
     check_file(path)
     try:
         arrays = read_npz(path) if path.suffix == ".npz" else {"images": read_npy(path)}

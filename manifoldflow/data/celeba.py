@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..checks import as_path
 from ..errors import DataError
 from ..files import check_file
 from .folder import stack_images
@@ -50,7 +51,7 @@ def read_celeba(folder: Path, *, size: int = 64, crop: int = 140, attribute: str
 
     if not 2 <= crop <= min(_ALIGNED):
         raise DataError(f"crop: expected 2 to {min(_ALIGNED)} pixels, got {crop}")
-    folder = Path(folder)
+    folder = as_path("folder", folder)
     images = folder
     while (images / _IMAGES).is_dir():  # some copies hold the folder in a folder of its name
         images = images / _IMAGES

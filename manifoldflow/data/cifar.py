@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import torch
 
+from ..checks import as_path
 from ..errors import DataError
 from ..files import check_file
 from .checksums import CIFAR10_BINARY, CIFAR100_BINARY, check_archive
@@ -103,7 +104,7 @@ def read_cifar10(path: Path) -> ImageSet:
         DataError: The python version; a file that is missing, damaged or of another size; an archive with
             links, with paths that leave their folder, or that unpacks to more than CIFAR-10 could.
     """
-    return _read(Path(path), (_TEN,))
+    return _read(as_path("path", path), (_TEN,))
 
 
 def read_cifar100(path: Path) -> ImageSet:
@@ -116,7 +117,7 @@ def read_cifar100(path: Path) -> ImageSet:
     Raises:
         DataError: As `read_cifar10`.
     """
-    return _read(Path(path), (_HUNDRED,))
+    return _read(as_path("path", path), (_HUNDRED,))
 
 
 def read_cifar(path: Path) -> ImageSet:
@@ -125,7 +126,7 @@ def read_cifar(path: Path) -> ImageSet:
     Raises:
         DataError: As `read_cifar10`.
     """
-    return _read(Path(path), _FORMS)
+    return _read(as_path("path", path), _FORMS)
 
 
 def _read(path: Path, forms: tuple[_Form, ...]) -> ImageSet:

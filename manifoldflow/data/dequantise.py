@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import check_integer, check_number, check_tensors, describe
+from ..checks import check_broadcast, check_integer, check_number, check_tensors, describe
 from ..manifolds import is_eager
 
 __all__ = ["bits_per_dim", "dequantise", "hashed_uniform", "quantise"]
@@ -86,16 +86,17 @@ def dequantise(images: Tensor, levels: int, noise: Tensor | float = 0.5) -> Tens
     if not isinstance(images, Tensor) or images.is_floating_point() or images.is_complex():
         raise TypeError(f"images: expected a tensor of integers, got {describe(images)}; see images_from_array")
     levels = check_integer("levels", levels, 1, 256)
-    _check_noise(noise)
+    _check_noise(images, noise)
     noise = torch.as_tensor(noise, device=images.device).clamp(max=_LARGEST_NOISE)
     return (images.to(torch.get_default_dtype()) + noise) / levels
 
 
-def _check_noise(noise: Any) -> None:
+def _check_noise(images: Tensor, noise: Any) -> None:
     if not isinstance(noise, Tensor):
         check_number("noise", noise, 0, 1)
         return
     check_tensors({"noise": noise})
+    check_broadcast({"images": images.shape, "noise": noise.shape})
     if is_eager() and noise.numel() and not bool(((noise >= 0) & (noise <= 1)).all()):
         raise ValueError("noise: expected numbers in [0, 1), got others or NaN; draw them with hashed_uniform")
 

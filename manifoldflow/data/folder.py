@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..checks import as_path, check_integer
 from ..errors import DataError
 from ..files import check_file
 from .images import ImageSet
@@ -128,7 +129,9 @@ def read_image_folder(folder: Path, *, size: int = 32, grey: bool = False) -> Im
     """
     from PIL import ImageOps
 
-    folder = Path(folder)
+    folder, size = as_path("folder", folder), check_integer("size", size, 2, 4096)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; check the path")
     found = _find(folder)
     stray = found.top if len(found.top) < len(found.inside) else []
     if stray:

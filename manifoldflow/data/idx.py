@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..checks import as_path
 from ..errors import DataError
 from ..files import check_file
 from ..files.unpacking import check_unpacked
@@ -33,7 +34,8 @@ def read_idx(path: Path) -> Tensor:
         DataError: The file is missing, not IDX, not of unsigned bytes, shorter or longer than its header says,
             or would unpack to far more than it is. No more is decompressed than the header promises.
     """
-    array, _ = _read(Path(path))
+    path = as_path("path", path)
+    array, _ = _read(path)
     if array.dtype != torch.uint8:
         raise DataError(f"{path}: expected IDX data of unsigned bytes (type 08), got type 0c; give another file")
     return array
@@ -134,7 +136,10 @@ def read_idx_folder(folder: Path) -> ImageSet:
         DataError: No images there, labels missing, counts that differ, several data sets, or images and labels that
             the checksums show to be of different data.
     """
-    folder = find_idx(Path(folder)) or Path(folder)
+    folder = as_path("folder", folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; check the path")
+    folder = find_idx(folder) or folder
     images, labels, origins = [], [], []
     pairs = _pairs(folder)
     for part in sorted(pairs, reverse=True):

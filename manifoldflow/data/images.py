@@ -8,9 +8,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..checks import check_integer, check_kind, check_number, describe
 from ..errors import DataError
 
 __all__ = ["ImageSet", "reduce_bits", "split", "split_published"]
+
+
+_LEAST = 1e-9
+_FEWEST = 0.5
+"""A part of less than half an image is rounded to none."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,12 @@ class ImageSet:
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
+        check_kind("images", images, Tensor)
+        if labels is not None:
+            check_kind("labels", labels, Tensor)
+        if type(self.levels) is not int or not 2 <= self.levels <= 256:
+            raise DataError(f"{self.name}: levels: expected 2 to 256, got {describe(self.levels)}")
+        check_integer("published_test", self.published_test, 0)
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise DataError(
                 f"{self.name}: expected images of shape (N, c, h, w) with c = 1 or 3, got {tuple(images.shape)}"
@@ -48,8 +60,6 @@ class ImageSet:
             raise DataError(f"{self.name}: expected images of at least 2 x 2, got {tuple(images.shape[2:])}")
         if images.dtype != torch.uint8:
             raise DataError(f"{self.name}: expected uint8 images, got {images.dtype}; round and convert them first")
-        if not 2 <= self.levels <= 256:
-            raise DataError(f"{self.name}: levels: expected 2 to 256, got {self.levels}")
         if int(images.max()) >= self.levels:
             raise DataError(
                 f"{self.name}: expected values 0 to {self.levels - 1}, got {int(images.max())}; give the right levels"
@@ -77,7 +87,14 @@ class ImageSet:
         return digest.hexdigest()
 
     def select(self, index: Tensor) -> "ImageSet":
-        """The images at `index` (int64 or bool), with their labels; which of them are for testing is forgotten."""
+        """The images at `index` (int64 or bool), with their labels; which of them are for testing is forgotten.
+
+        Raises:
+            TypeError: `index` is not such a tensor.
+            IndexError: It has numbers that are not those of images.
+        """
+        if not isinstance(index, Tensor) or index.dtype not in (torch.int64, torch.bool) or index.ndim != 1:
+            raise TypeError(f"index: expected a vector of int64 or bool, got {describe(index)}")
         labels = None if self.labels is None else self.labels[index]
         return replace(self, images=self.images[index], labels=labels, published_test=0)
 
@@ -105,8 +122,13 @@ def split(data: ImageSet, fractions: Sequence[float], *, seed: int) -> list[Imag
     Raises:
         DataError: Too few images for that many parts.
     """
-    if min(fractions) <= 0 or sum(fractions) > 1 + 1e-9:
-        raise ValueError(f"fractions: expected positive numbers that sum to 1 at most, got {list(fractions)}")
+    check_kind("data", data, ImageSet, "an")
+    seed = check_integer("seed", seed, -(2**63), 2**64 - 1)
+    if not isinstance(fractions, Sequence) or isinstance(fractions, str) or not fractions:
+        raise TypeError(f"fractions: expected a list of numbers, got {describe(fractions)}")
+    fractions = [check_number(f"fractions[{i}]", part, _LEAST, 1) for i, part in enumerate(fractions)]
+    if sum(fractions) > 1 + 1e-9:
+        raise ValueError(f"fractions: expected positive numbers that sum to 1 at most, got {fractions}")
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
     cumulative = torch.tensor([0.0, *fractions], dtype=torch.float64).cumsum(0)
 
@@ -114,7 +136,8 @@ def split(data: ImageSet, fractions: Sequence[float], *, seed: int) -> list[Imag
         return list(itertools.pairwise((cumulative * count).round().long().tolist()))
 
     if any(a == b for a, b in parts(len(data))):
-        enough = next(n for n in itertools.count(len(data) + 1) if all(a < b for a, b in parts(n)))
+        first = max(len(data) + 1, int(_FEWEST / min(fractions)))  # of fewer, the smallest part gets none
+        enough = next(n for n in itertools.count(first) if all(a < b for a, b in parts(n)))
         raise DataError(
             f"{data.name}: {len(data)} images are too few to split into {len(fractions)} parts; {enough} are enough"
         )
@@ -132,6 +155,9 @@ def split_published(data: ImageSet, validation: float, *, seed: int) -> list[Ima
     Raises:
         DataError: The data has no published test part, or too few other images.
     """
+    check_kind("data", data, ImageSet, "an")
+    if check_number("validation", validation, 0, 1) in (0, 1):
+        raise ValueError(f"validation: expected a fraction between 0 and 1, got {validation}")
     count = len(data) - data.published_test
     if not 0 < data.published_test < len(data):
         raise DataError(
@@ -150,6 +176,7 @@ def reduce_bits(data: ImageSet, bits: int) -> ImageSet:
 
     Reference: Kingma and Dhariwal 2018 (arXiv 1807.03039), section 6, on 5-bit images.
     """
+    check_kind("data", data, ImageSet, "an")
     if type(bits) is not int or not 1 <= bits <= 8:
         raise DataError(f"bits: expected 1 to 8, got {bits!r}")
     if bits == 8:

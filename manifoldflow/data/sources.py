@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from ..checks import as_path, check_integer
 from ..errors import DataError
 from .arrays import images_from_array, read_numpy
 from .celeba import holds_celeba, read_celeba
@@ -50,13 +51,13 @@ def load_images(source: str | Path, *, size: int = 32, bits: int = 8) -> ImageSe
     Raises:
         DataError: An unknown name, a missing path, or content that is not as expected.
     """
-    return reduce_bits(_load(source, size), bits)
+    return reduce_bits(_load(source, check_integer("size", size, 2, 4096)), bits)
 
 
 def _load(source: str | Path, size: int) -> ImageSet:
-    if str(source) in DATA_SETS:
-        return DATA_SETS[str(source)]()
-    path = Path(source)
+    if isinstance(source, str) and source in DATA_SETS:
+        return DATA_SETS[source]()
+    path = as_path("source", source)
     if not path.exists():
         raise DataError(f"data: expected {', '.join(DATA_SETS)} or an existing file or folder, got {str(source)!r}")
     if path.is_dir() and (idx := find_idx(path)):

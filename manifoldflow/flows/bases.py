@@ -8,11 +8,13 @@ from math import sqrt
 import torch
 
 from ..charts import Chart, Identity, IsometricLogRatio, Stereographic
+from ..checks import check_choice, check_integer, check_number
 from ..distributions import BaseDistribution, Dirichlet, Gaussian, Law, VonMisesFisher, law_of
 
 __all__ = ["BASES", "BaseChoice", "make_base"]
 
 _LARGEST_CONCENTRATION = 1e8
+_LARGEST = torch.finfo(torch.float32).max
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,9 @@ def make_base(name: str, dim: int, parameter: float | None = None) -> tuple[Char
     Raises:
         ValueError: An unknown name, or a parameter that is not positive and finite.
     """
-    if name not in BASES:
-        raise ValueError(f"base: expected one of {', '.join(BASES)}, got {name!r}")
-    choice = BASES[name]
-    value = choice.default if parameter is None else float(parameter)
-    if not 0 < value < torch.finfo(torch.float32).max:
-        raise ValueError(f"base parameter ({choice.parameter}): expected a positive finite number, got {value}")
+    choice = BASES[check_choice("base", name, BASES)]
+    dim = check_integer("dim", dim)
+    what = f"base parameter ({choice.parameter})"
+    value = choice.default if parameter is None else check_number(what, parameter, most=_LARGEST, positive=True)
     chart, base = choice.build(dim, value)
     return chart, base, choice

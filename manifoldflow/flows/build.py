@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..checks import check_choice, check_integer, check_number
+from ..checks import check_choice, check_integer, check_kind, check_number
 from .bases import BASES, make_base
 from .flow import ManifoldFlow
 from .glow import PREPROCESSING, Glow, Logit, Preprocessed
@@ -97,6 +97,7 @@ def build_flow(description: FlowDescription) -> ManifoldFlow:
     Raises:
         ValueError: The description asks for something that there is not, or that does not suit its shape.
     """
+    check_kind("description", description, FlowDescription)
     chart, base, _ = make_base(description.base, description.dim, description.base_parameter)
     glow = Glow(description.shape, levels=description.levels, steps=description.steps, hidden=description.hidden)
     transform = Preprocessed(Logit(), glow) if description.preprocess == "logit" else glow

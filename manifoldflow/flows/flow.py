@@ -13,7 +13,7 @@ from torch.distributions.transforms import Transform
 
 from .._geomstats import Manifold
 from ..charts import Chart
-from ..checks import check_finite, check_integer, check_tensors, describe
+from ..checks import check_finite, check_integer, check_kind, check_tensors, describe
 from ..distributions import BaseDistribution, InChart
 from ..distributions.laws import law_of
 from ..manifolds import is_eager
@@ -45,7 +45,13 @@ class FlowTransform(TransformModule):
 
 
 def call_and_ladj(transform: Transform, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Value and log-volume of any torch Transform, in one pass where it offers that."""
+    """Value and log-volume of any torch Transform, in one pass where it offers that.
+
+    Raises:
+        TypeError: `transform` is none, or `x` is not a tensor of floating point.
+    """
+    check_kind("transform", transform, Transform)
+    check_tensors({"x": x})
     if hasattr(transform, "call_and_ladj"):
         return transform.call_and_ladj(x)
     y = transform(x)

@@ -10,6 +10,7 @@ from typing import IO
 
 import numpy as np
 
+from ..checks import as_path
 from ..errors import DataError
 from ..files import MARKER, new_folder, read_json
 from ..files.unpacking import check_zip, map_npy, read_header
@@ -58,7 +59,7 @@ class EndPoints:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = Path(path)
+        self.path = as_path("path", path)
         found = self._found()
         if not set(_NAMES) <= set(found):
             raise DataError(

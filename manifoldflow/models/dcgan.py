@@ -7,8 +7,9 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from ..checks import check_integer
 from ..distributions import Gaussian
-from .prior import check_image_shape, latent_dim_of
+from .prior import check_image_shape, check_rows, latent_dim_of
 
 __all__ = ["DCGAN", "image_generator"]
 
@@ -59,8 +60,8 @@ class DCGAN(nn.Module):
         channels: int = 32,
     ) -> None:
         super().__init__()
-        check_image_shape(image_shape)
-        self.image_shape = tuple(image_shape)
+        self.image_shape = check_image_shape(image_shape, 4)
+        channels = check_integer("channels", channels)
         self.latent_dim = latent_dim_of(prior, latent_dim)
         self._prior = prior
         self.register_buffer("origin", torch.zeros(self.latent_dim), persistent=False)
@@ -86,10 +87,12 @@ class DCGAN(nn.Module):
 
     def decode(self, z: Tensor) -> Tensor:
         """Images `(rows, channels, height, width)` of latents `(rows, n)`."""
+        check_rows(self, "z", z, (self.latent_dim,))
         return self.generator(z)
 
     def discriminate(self, x: Tensor) -> Tensor:
         """Logits `(rows,)` of images being real."""
+        check_rows(self, "x", x, self.image_shape)
         return self.discriminator(x).squeeze(-1)
 
     def discriminator_loss(self, x: Tensor) -> Tensor:
@@ -108,7 +111,7 @@ class DCGAN(nn.Module):
     @torch.no_grad()
     def sample(self, count: int) -> Tensor:
         """Images of draws from the prior, `(count, channels, height, width)`."""
-        return self.decode(self.prior.sample((count,)))
+        return self.decode(self.prior.sample((check_integer("count", count, 0),)))
 
     def _latents(self, x: Tensor) -> Tensor:
         return self.prior.sample((len(x),)).to(x)

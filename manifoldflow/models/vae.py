@@ -8,7 +8,9 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, kl_divergence
 
+from ..checks import check_integer
 from ..distributions import Gaussian, law_of
+from .prior import check_image_shape, check_rows, latent_dim_of
 
 __all__ = ["VAE"]
 
@@ -45,17 +47,9 @@ class VAE(nn.Module):
         hidden: int = 128,
     ) -> None:
         super().__init__()
-        if len(image_shape) != 3 or min(image_shape) < 1:
-            raise ValueError(f"image_shape: expected (channels, height, width), all positive, got {image_shape}")
-        if prior is not None and (len(prior.event_shape) != 1 or prior.batch_shape):
-            raise ValueError(
-                f"prior: expected one distribution of vectors, got event shape {tuple(prior.event_shape)} and batch "
-                f"shape {tuple(prior.batch_shape)}"
-            )
-        n = latent_dim if prior is None else prior.event_shape[0]
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-            raise ValueError(f"latent_dim: expected an integer of at least 1, got {n!r}")
-        self.image_shape, self.latent_dim = tuple(image_shape), n
+        self.image_shape = check_image_shape(image_shape)
+        n = self.latent_dim = latent_dim_of(prior, latent_dim)
+        channels, hidden = check_integer("channels", channels), check_integer("hidden", hidden)
         self._prior = prior
         self.register_buffer("_zero", torch.zeros(n))
         colours, height, width = image_shape
@@ -102,10 +96,7 @@ class VAE(nn.Module):
 
     def posterior(self, x: Tensor) -> Distribution:
         """q(z|x) of images `(rows, channels, height, width)`, batch shape `(rows,)`."""
-        if x.shape[1:] != self.image_shape:
-            raise ValueError(
-                f"x: expected images of shape (rows, {', '.join(map(str, self.image_shape))}), got {tuple(x.shape)}"
-            )
+        check_rows(self, "x", x, self.image_shape)
         place, spread = self.encoder(x).chunk(2, -1)
         family = law_of(self._prior).variational
         if family is not None:
@@ -119,10 +110,12 @@ class VAE(nn.Module):
 
     def decode(self, z: Tensor) -> Tensor:
         """The mean image of p(x|z) for latents `(rows, n)`, values in [0, 1]."""
+        check_rows(self, "z", z, (self.latent_dim,))
         return self.decoder(z).sigmoid()
 
     def observation(self, z: Tensor) -> Distribution:
         """p(x|z) of latents `(rows, n)`: independent Bernoulli pixels."""
+        check_rows(self, "z", z, (self.latent_dim,))
         return Independent(Bernoulli(logits=self.decoder(z), validate_args=False), 3)
 
     def loss(self, x: Tensor) -> Tensor:
@@ -141,4 +134,4 @@ class VAE(nn.Module):
     @torch.no_grad()
     def sample(self, count: int) -> Tensor:
         """Mean images of draws from the prior, `(count, channels, height, width)`."""
-        return self.decode(self.prior.sample((count,)))
+        return self.decode(self.prior.sample((check_integer("count", count, 0),)))

@@ -6,9 +6,10 @@ import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 
+from ..checks import check_integer, check_number, check_tensors
 from ..distributions import Gaussian
 from .dcgan import image_generator
-from .prior import check_image_shape, latent_dim_of
+from .prior import check_image_shape, check_rows, latent_dim_of
 
 __all__ = ["WAE", "maximum_mean_discrepancy"]
 
@@ -23,6 +24,7 @@ def maximum_mean_discrepancy(x: Tensor, y: Tensor) -> Tensor:
 
     Reference: Tolstikhin et al., Wasserstein auto-encoders, ICLR 2018 (arXiv 1711.01558), section 4.
     """
+    check_tensors({"x": x, "y": y}, broadcast=False)
     if x.shape != y.shape or x.ndim != 2 or len(x) < 2:
         raise ValueError(
             f"x, y: expected samples of one shape (m, n) with m >= 2, got {tuple(x.shape)} and {tuple(y.shape)}"
@@ -68,10 +70,10 @@ class WAE(nn.Module):
         penalty: float = 10.0,
     ) -> None:
         super().__init__()
-        check_image_shape(image_shape)
-        self.image_shape = tuple(image_shape)
+        self.image_shape = check_image_shape(image_shape, 4)
+        channels = check_integer("channels", channels)
         self.latent_dim = latent_dim_of(prior, latent_dim)
-        self._prior, self.penalty = prior, penalty
+        self._prior, self.penalty = prior, check_number("penalty", penalty, positive=True)
         self.register_buffer("origin", torch.zeros(self.latent_dim), persistent=False)
         colours, height, width = image_shape
         self.encoder = nn.Sequential(
@@ -93,12 +95,12 @@ class WAE(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """Latents `(rows, n)` of images `(rows, channels, height, width)`."""
-        if x.shape[1:] != self.image_shape:
-            raise ValueError(f"x: expected images of shape (rows, *{self.image_shape}), got {tuple(x.shape)}")
+        check_rows(self, "x", x, self.image_shape)
         return self.encoder(x)
 
     def decode(self, z: Tensor) -> Tensor:
         """Images `(rows, channels, height, width)` of latents `(rows, n)`."""
+        check_rows(self, "z", z, (self.latent_dim,))
         return self.decoder(z)
 
     def loss(self, x: Tensor) -> Tensor:
@@ -110,4 +112,4 @@ class WAE(nn.Module):
     @torch.no_grad()
     def sample(self, count: int) -> Tensor:
         """Images of draws from the prior, `(count, channels, height, width)`."""
-        return self.decode(self.prior.sample((count,)))
+        return self.decode(self.prior.sample((check_integer("count", count, 0),)))

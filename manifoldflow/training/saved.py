@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ..checks import check_choice, check_integer, check_number
+from ..checks import as_path, check_choice, check_integer, check_kind, check_number
 from ..errors import DataError
 from ..files import check_file, check_seal, read_json, sealed, write_bytes, write_json
 from ..flows import BASES, FlowDescription, ManifoldFlow, build_flow, make_base
@@ -137,7 +137,7 @@ def save_flow(folder: Path, saved: SavedFlow) -> None:
     Raises:
         OSError: Disk full, unwritable folder ...; names the file.
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder)
     save_weights(folder / _FLOW_WEIGHTS, saved.flow)
     content = {"flow": saved.description.to_json(), "levels": saved.levels, "training": saved.training}
     write_json(folder / _FLOW, sealed(content))
@@ -161,7 +161,7 @@ def load_flow(folder: Path) -> SavedFlow:
     Raises:
         DataError: A file is missing, damaged, or the weights are those of another architecture.
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder)
     if not (folder / _FLOW).is_file():
         raise DataError(f"model: {folder} holds no {_FLOW}; give the folder that 'manifoldflow train' wrote")
     content = read_json(folder / _FLOW)
@@ -264,6 +264,7 @@ class SavedModel:
 
 def build_model(description: ModelDescription) -> nn.Module:
     """A freshly initialised model; torch's generator decides the weights."""
+    check_kind("description", description, ModelDescription)
     _, prior, _ = make_base(description.prior, description.latent_dim, description.prior_parameter)
     options = {name: getattr(description, name) for name in ("channels", *_OWN_OPTIONS[description.kind])}
     return _KINDS[description.kind](description.shape, prior=prior, **options)
@@ -275,7 +276,7 @@ def save_model(folder: Path, saved: SavedModel) -> None:
     Raises:
         OSError: Disk full, unwritable folder ...; names the file.
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder)
     save_weights(folder / _MODEL_WEIGHTS, saved.model)
     write_json(folder / _MODEL, sealed({"model": saved.description.to_json(), "training": saved.training}))
 
@@ -286,7 +287,7 @@ def load_model(folder: Path) -> SavedModel:
     Raises:
         DataError: A file is missing, damaged, or the weights are those of another architecture.
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder)
     if not (folder / _MODEL).is_file():
         raise DataError(f"model: {folder} holds no {_MODEL}; give a folder that save_model wrote")
     content = read_json(folder / _MODEL)

@@ -149,7 +149,7 @@ def test_batch_shapes():
 def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match=r"divisible by 2\^levels = 4, got 6 x 6"):
         Glow((1, 6, 6), levels=2)
-    with pytest.raises(ValueError, match="steps: expected a positive integer, got 0"):
+    with pytest.raises(ValueError, match="steps: expected an integer >= 1, got 0"):
         Glow((1, 8, 8), steps=0)
     with pytest.raises(ValueError, match=r"expected images of shape .*1, 8, 8.*got \(5, 1, 4, 4\)"):
         Glow((1, 8, 8))(torch.rand(5, 1, 4, 4))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.distributions import constraints
 from torch.nn.functional import conv2d
 
+from ...checks import check_integer, check_tensors, describe
 from ..flow import FlowTransform, full_precision
 from .layers import AffineCoupling, ChannelMixing, conditioner, scale_and_shift, squeeze, unsqueeze
 
@@ -98,10 +99,11 @@ class Glow(FlowTransform):
 
     def __init__(self, shape: tuple[int, int, int], *, levels: int = 2, steps: int = 8, hidden: int = 64) -> None:
         super().__init__()
-        c, h, w = self.shape = tuple(shape)
-        for name, value in {"levels": levels, "steps": steps, "hidden": hidden}.items():
-            if value < 1:
-                raise ValueError(f"{name}: expected a positive integer, got {value}")
+        if not isinstance(shape, tuple | list) or len(shape) != 3:
+            raise ValueError(f"shape: expected (c, h, w), got {describe(shape)}")
+        c, h, w = self.shape = tuple(check_integer(f"shape[{i}]", n) for i, n in enumerate(shape))
+        levels, steps = check_integer("levels", levels), check_integer("steps", steps)
+        hidden = check_integer("hidden", hidden)
         if h % 2**levels or w % 2**levels:
             remedy = "use fewer levels or pad the images" if levels > 1 else "crop or pad the images"
             raise ValueError(
@@ -132,15 +134,22 @@ class Glow(FlowTransform):
 
     def initialise(self, x: Tensor) -> None:
         """Set every actnorm from one batch of images (b, c, h, w), as Glow does with its first batch."""
+        self._check(x)
+        if x.ndim != 4 or len(x) < 2:
+            raise ValueError(f"x: expected at least two images of shape (b, c, h, w), got {tuple(x.shape)}")
         with torch.no_grad():
             self._forward(x, initialise=True)
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors (*batch, c h w) and log |det dz/dx| (*batch)."""
-        if x.shape[-3:] != self.shape:
-            raise ValueError(f"x: expected images of shape (*batch, {self.shape}), got {tuple(x.shape)}")
+        self._check(x)
         z, ladj = self._forward(x.reshape(-1, *self.shape))
         return z.reshape(*x.shape[:-3], self.dim), ladj.reshape(x.shape[:-3])
+
+    def _check(self, x: Tensor) -> None:
+        check_tensors({"x": x})
+        if x.shape[-3:] != self.shape:
+            raise ValueError(f"x: expected images of shape (*batch, {self.shape}), got {tuple(x.shape)}")
 
     def _forward(self, x: Tensor, initialise: bool = False) -> tuple[Tensor, Tensor]:
         x = x - 0.5
@@ -159,6 +168,7 @@ class Glow(FlowTransform):
         return torch.cat([*parts, x.flatten(1)], dim=1), ladj
 
     def _inverse(self, z: Tensor) -> Tensor:
+        check_tensors({"z": z}, (self.dim,))
         parts = z.reshape(-1, self.dim).split([c * h * w for c, h, w in self.part_shapes], dim=1)
         images = [part.reshape(-1, *shape) for part, shape in zip(parts, self.part_shapes)]
         x = images[-1]

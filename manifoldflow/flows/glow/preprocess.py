@@ -1,6 +1,7 @@
 """What images go through before the learned part of a flow: centring, or the logit of Real NVP."""
 
 import math
+from numbers import Real
 from typing import cast
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from torch.distributions import constraints
 from torch.distributions.transforms import Transform
 
+from ...checks import check_kind, check_tensors, describe
 from ..flow import FlowTransform, call_and_ladj
 
 __all__ = ["PREPROCESSING", "Centred", "Logit", "Preprocessed"]
@@ -58,12 +60,13 @@ class Logit(Transform):
 
     def __init__(self, alpha: float = 0.05) -> None:
         super().__init__()
-        if not 0 < alpha < 0.5:
-            raise ValueError(f"alpha: expected a number in (0, 1/2), got {alpha}")
-        self.alpha = alpha
+        if not isinstance(alpha, Real) or not 0 < alpha < 0.5:
+            raise ValueError(f"alpha: expected a number in (0, 1/2), got {describe(alpha)}")
+        self.alpha: float = float(alpha)
 
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """y and log dy/dx of each coordinate."""
+        check_tensors({"x": x})
         least = torch.finfo(x.dtype).tiny
         # 1 - p from 1 - x, which does not cancel for x near 1.
         p, q = (self.alpha + (1 - 2 * self.alpha) * part for part in (x, 1 - x))
@@ -90,6 +93,8 @@ class Preprocessed(FlowTransform):
     """
 
     def __init__(self, first: Transform, transform: FlowTransform) -> None:
+        check_kind("first", first, Transform)
+        check_kind("transform", transform, FlowTransform)
         super().__init__()
         self.first = first
         self.transform = transform
