@@ -11,6 +11,14 @@ from typer.testing import CliRunner
 
 from manifoldflow.__main__ import main
 from manifoldflow.cli import app
+from manifoldflow.cli.app import Output
+from manifoldflow.cli.groups import DataOptions, PlacementOptions, TrainingOptions
+from manifoldflow.cli.train_commands import StoppingOptions, remarks
+from manifoldflow.evaluation import TrainingRecord
+from manifoldflow.steps import DataChoice
+from manifoldflow.training import Placement, TrainSettings
+
+from .evaluations import model
 
 COMMANDS = ["demo", "train", "sample", "interpolate", "evaluate", "report", "ends", "solve"]
 
@@ -131,3 +139,33 @@ def test_own_data_that_cannot_be_paired_is_refused_before_training(monkeypatch, 
         assert code == 1
         assert message in err
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["[v2] x", "[/x]", "[bold]runs"])
+def test_messages_print_paths_as_they_are(capsys, name):
+    Output().say(f"Report: runs/{name}/report.html")
+    assert capsys.readouterr().out == f"Report: runs/{name}/report.html\n"
+    Output(quiet=True).say("nothing")
+    Output(as_json=True).say("nothing")
+    assert capsys.readouterr().out == ""
+
+
+def test_options_are_handed_to_the_settings_that_they_fill():
+    assert TrainSettings(**TrainingOptions(epochs=3, compile_model=True).settings()) == TrainSettings(3, compile=True)
+    settings = StoppingOptions(max_minutes=2, patience=5).settings()
+    assert TrainSettings(**settings) == TrainSettings(max_seconds=120, patience=5)
+    assert PlacementOptions(devices=2).placement() == Placement(devices=2)
+    assert DataOptions("mnist", bits=5).choice(seed=3) == DataChoice("mnist", bits=5, seed=3)
+
+
+def test_what_a_user_should_know_before_going_on():
+    def record(**changes):
+        stored = {**model("Gaussian", changes.pop("bpd", 2.0)), "levels": 17, **changes}
+        return TrainingRecord.from_json(stored)
+
+    assert remarks(record()) == []
+    assert "uniform pixels have 4.09 bits per dimension" in remarks(record(bpd=4.2))[0]
+    (few,) = remarks(record(images={"train": 210, "validation": 30, "test": 60}))
+    assert "60 test images" in few
+    assert "--reuse" in few
+    assert remarks(record(bpd=4.2, levels=None)) == []

@@ -46,9 +46,10 @@ def test_json_refuses_nan_and_leaves_nothing(tmp_path):
 def test_unreadable_json_is_named(tmp_path):
     with pytest.raises(DataError, match=r"a\.json: cannot be read \(No such file"):
         read_json(tmp_path / "a.json")
-    (tmp_path / "a.json").write_text("{")
-    with pytest.raises(DataError, match=r"a\.json: expected JSON"):
-        read_json(tmp_path / "a.json")
+    for damage in ("{", '{"a": NaN}', "[-Infinity]"):
+        (tmp_path / "a.json").write_text(damage)
+        with pytest.raises(DataError, match=r"a\.json: expected JSON"):
+            read_json(tmp_path / "a.json")
 
 
 def test_new_folder_appears_only_when_done(tmp_path):

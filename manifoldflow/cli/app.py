@@ -147,7 +147,7 @@ class Output:
             print_table(result, _console)
 
     def result(self, result: "Record | dict[str, Any]") -> None:
-        """Print the result, if it is wanted as JSON."""
+        """Print the result if JSON was asked for."""
         if self.as_json:
             content = result if isinstance(result, dict) else result.to_json()
             typer.echo(json.dumps(content, indent=2, allow_nan=False))

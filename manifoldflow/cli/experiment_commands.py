@@ -17,7 +17,7 @@ app.add_typer(experiments, name="experiment")
 @experiments.command()
 @grouped
 def pinf(
-    out: Annotated[Path, typer.Option(help="Folder that grows; the same command goes on where it was interrupted.")],
+    out: Annotated[Path, typer.Option(help="Folder to fill; the same command continues an interrupted run.")],
     data: DataOptions,
     glow: GlowOptions,
     training: TrainingOptions,
@@ -58,7 +58,7 @@ def pinf(
 @experiments.command()
 @grouped
 def realism(
-    out: Annotated[Path, typer.Option(help="Folder that grows; the same command goes on where it was interrupted.")],
+    out: Annotated[Path, typer.Option(help="Folder to fill; the same command continues an interrupted run.")],
     output: Output,
     data: Data = "digits",
     size: Annotated[int, typer.Option(min=4, help="Side in pixels, for a folder of images.")] = 32,

@@ -59,7 +59,7 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the unfinished run of --out with the settings it began with.")
+        bool, typer.Option("--resume", help="Continue the unfinished run of --out with its own settings.")
     ] = False,
     seed: Seed = 0,
 ) -> None:
@@ -95,12 +95,12 @@ def _say_trained(record: "TrainingRecord", out: Path, output: Output) -> None:
         f"Test bits per dimension {result.test_bpd:.3f} after {result.steps} steps, {result.epochs} epochs "
         f"({result.seconds:.0f} s, stopped by {result.stopped_by}). Model: {out}"
     )
-    for remark in _remarks(record):
+    for remark in remarks(record):
         output.say(remark)
     output.result(record)
 
 
-def _remarks(record: "TrainingRecord") -> list[str]:
+def remarks(record: "TrainingRecord") -> list[str]:
     """What a user should know before going on."""
     remarks = []
     if record.levels is not None and record.result.test_bpd > math.log2(record.levels):

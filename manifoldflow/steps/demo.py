@@ -68,7 +68,7 @@ def _fixed_length(*, epochs: int, batch_size: int) -> TrainSettings:
 
 
 def _check_data(choice: DataChoice, pairs: int, seed: int) -> None:
-    """Find out before hours of training whether the test images give the pairs that are wanted."""
+    """Find out before hours of training whether the test images give enough pairs."""
     train, _, test = choice.load()
     train.require_classes("the feature classifier")
     choose_pairs(test, pairs, seed=seed)

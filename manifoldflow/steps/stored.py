@@ -95,7 +95,7 @@ class Interpolation:
 
 @dataclass(frozen=True)
 class StoredInterpolation:
-    """The interpolants of one method on disk, read when they are wanted: those of many pairs fill the memory.
+    """The interpolants of one method on disk, read one method at a time, since many pairs fill the memory.
 
     Args:
         base, method, title: As `Interpolation`.

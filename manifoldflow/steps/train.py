@@ -145,7 +145,7 @@ def train_step(
 def resume_training(out: Path, *, progress: bool = True, placement: Placement | None = None) -> TrainingRecord:
     """Continue the run that was stopped before it could write `out`, with the settings it was started with.
 
-    It may run elsewhere than it began: on more or fewer devices, say.
+    It may continue on other devices, more or fewer.
 
     Raises:
         DataError: There is no such run.

@@ -90,7 +90,7 @@ def run_experiment(
 ) -> dict[str, Any]:
     """Train, interpolate and evaluate what is not yet there; write the tables and figures; return the former.
 
-    Interrupted or killed at any point, the same call goes on where it stopped. More seeds or priors can be
+    Interrupted or killed at any point, the same call continues. More seeds or priors can be
     added later; other settings are refused.
 
     Args:
@@ -108,7 +108,7 @@ def run_experiment(
     settings = replace(settings, data=settings.data.resolved())
     placement = Placement("gpu" if chosen_device(device).type == "cuda" else "cpu")
     train, _, test = settings.data.load()
-    began = time.perf_counter()
+    started = time.perf_counter()
     fixed = {**settings.fixed(), "extractor": extractor.name if extractor else "classifier"}
     out = growing_folder(out, "experiment pinf", fixed)
     runs = list(_runs(settings))
@@ -131,7 +131,7 @@ def run_experiment(
         **experiment_tables(results, list(settings.priors), name=test.name),
         "settings": {**fixed, "priors": list(settings.priors), "seeds": settings.seeds},
         "training_seconds": sum(model.result.seconds for result in results for model in result.models),
-        "this_run_seconds": round(time.perf_counter() - began, 1),
+        "this_run_seconds": round(time.perf_counter() - started, 1),
         "versions": versions(),
     }
     write_json(out / "results.json", tables)

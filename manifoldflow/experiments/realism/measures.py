@@ -91,7 +91,7 @@ def solve(model: DCGAN | WAE, index: Index, start: Tensor, end: Tensor, options:
         warnings.simplefilter("ignore", ConvergenceWarning)  # the tables have the share of pairs that converged
         path = optimise(energy, start, end, segments=options.segments, solver=solver, progress=False)
     if bool((path.solution.status == Status.INTERRUPTED).any()):
-        raise KeyboardInterrupt("interrupted; what was trained is kept, and the same command goes on from there")
+        raise KeyboardInterrupt("interrupted; finished trainings are kept, and the same command continues")
     return Solved(model, energy, path, Linear(start, end))
 
 

@@ -93,7 +93,7 @@ def run_realism(
     train.require_classes("the feature extractor of the soap-bubble test")
     recorded = asdict(settings)
     out = growing_folder(out, "experiment realism", {**recorded, "training": settings.training.to_json()})
-    began = time.perf_counter()
+    started = time.perf_counter()
     images = train.images.float() / (train.levels - 1)
     with torch.random.fork_rng(devices=[]):
         models = image_models(
@@ -111,7 +111,7 @@ def run_realism(
     result = {
         "tables": tables,
         "settings": {**recorded, "training": settings.training.to_json()},
-        "this_run_seconds": round(time.perf_counter() - began, 1),
+        "this_run_seconds": round(time.perf_counter() - started, 1),
         "versions": versions(),
     }
     write_json(out / "results.json", result)
@@ -224,7 +224,7 @@ def image_models(
     progress: bool = True,
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, DCGAN | WAE]:
-    """The models by name, trained where `folder` does not hold their weights yet; an unfinished training goes on.
+    """The models by name, trained where `folder` does not hold their weights yet; an unfinished training is continued.
 
     Args:
         images: `(m, c, h, w)` in [0, 1], height and width divisible by 4.
