@@ -61,10 +61,8 @@ def solve_step(
         chunk: Rows solved at once; they bound the memory.
         store: Of `STORED`: points (rows, m, n), images (rows, m, c, h, w) uint8, values (see `jobs.PathValues`).
         extractor: Network of the values' features; "classifier" for a small one trained on the model's training images.
-        placement: Devices and machines.
+        placement: Devices and machines; processes that Lightning starts beside the first return None.
         progress: Show a progress bar.
-
-    Returns None in the processes that Lightning starts beside the first.
 
     Raises:
         DataError: The model, the file, a setting or `out` is not as expected; or the same job was begun with others.

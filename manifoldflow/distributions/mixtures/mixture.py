@@ -192,9 +192,8 @@ def fit_mixture(
     _check_numbers(_count(points), components, starts, iterations, tolerance, most)
     family = family_of(kind, most=most, tied=tied, space=space)
     family.check(points)
-    _, shares = weighted(points[:, :2], weights)
     with torch.no_grad():
-        data = Points(points.detach(), shares)
+        data = Points(points.detach(), weighted(points[:, :2], weights)[1])
         first = start_laws(family, data, components, starts) if start_from is None else _from(family, start_from)
         mixture = _best(family, run(family, data, *first, iterations, tolerance, report), points.dtype, components)
     if mixture.fitting is not None and mixture.fitting.at_bound:
