@@ -131,7 +131,7 @@ def train_flow(
     )
     steps = settings.epochs * images.steps_per_epoch
     module = FlowModule(flow, dim=description.dim, levels=train.levels, settings=settings, steps=steps)
-    shown = {"progress": progress, "title": title}
+    shown: dict[str, Any] = {"progress": progress, "title": title}
     outcome = run_training(
         module, images, folder=folder, monitor="validation_bpd", resume=resume, placement=placement, **shown
     )
