@@ -2,6 +2,7 @@
 
     python benchmarks/geometry.py accuracy    relative errors against 50-digit references
     python benchmarks/geometry.py speed       medians, as ratios within this process
+    python benchmarks/geometry.py small       the time of small batches, as geoopt's over ours
     python benchmarks/geometry.py growth      how the cost grows with n and d: a table, and a plot with --plot FILE
 
 geomstats runs on the same tensors through its own classes. Medians are over interleaved rounds, so that a busy
@@ -26,6 +27,7 @@ try:
     import geoopt
 except ImportError:
     geoopt = None
+sphere = geoopt and geoopt.Sphere()
 
 mp.dps = 50
 Call = Callable[[], object]
@@ -59,7 +61,6 @@ def sphere_data(
 
 def geoopt_slerp(x: Tensor, y: Tensor, t: Tensor) -> Tensor:
     """geoopt's geodesic: exp of a fraction of the log."""
-    sphere = geoopt.Sphere()
     return sphere.expmap(x, t * sphere.logmap(x, y))
 
 
@@ -74,27 +75,29 @@ def compiled_dist(n: int) -> Callable[[Tensor, Tensor], Tensor]:
     return torch.compile(Hypersphere(n - 1).metric.dist)
 
 
-def operations(rows: int, n: int, device: str = "cpu") -> dict[str, dict[str, Call]]:
+def operations(
+    rows: int, n: int, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> dict[str, dict[str, Call]]:
     """The calls to compare for points of one shape, by operation and library."""
-    x, y, v = sphere_data(rows, n, device=device)
-    t = torch.tensor([0.3], device=device)
+    x, y, v = sphere_data(rows, n, dtype, device)
+    t = torch.tensor([0.3], dtype=dtype, device=device)
     ours, theirs = Hypersphere(n - 1).metric, GeomstatsHypersphere(n - 1).metric
     calls: dict[str, dict[str, Call]] = {
         "exp": {
             "ours": lambda: ours.exp(v, x),
             "geomstats": lambda: theirs.exp(v, x),
-            "geoopt": lambda: geoopt.Sphere().expmap(x, v),
+            "geoopt": lambda: sphere.expmap(x, v),
         },
         "log": {
             "ours": lambda: ours.log(y, x),
             "geomstats": lambda: theirs.log(y, x),
-            "geoopt": lambda: geoopt.Sphere().logmap(x, y),
+            "geoopt": lambda: sphere.logmap(x, y),
         },
         "dist": {
             "ours": lambda: ours.dist(x, y),
             "compiled": lambda: compiled_dist(n)(x, y),
             "geomstats": lambda: theirs.dist(x, y),
-            "geoopt": lambda: geoopt.Sphere().dist(x, y),
+            "geoopt": lambda: sphere.dist(x, y),
         },
         # geomstats' own geodesic is a Python loop over pairs, timed below: here, exp of a fraction of its log
         "slerp": {
@@ -132,6 +135,29 @@ def speed(rounds: int) -> None:
     took = medians(batched_geodesic(), max(3, rounds // 3))
     print_speed("1000 x 5 times x 64", "batched geodesic", took)
     print(f"\nbatched geodesic: geomstats / ours = {took['geomstats'] / took['ours']:.0f}")
+
+
+def small(rounds: int) -> None:
+    """Print how small batches compare with geoopt: best times of short interleaved runs, since other load only adds."""
+    if geoopt is None:
+        raise SystemExit("small: geoopt is needed; install it with: pip install geoopt")
+    print("| dtype | shape | exp | log | dist | slerp |\n|---|---|---|---|---|---|")
+    for dtype in (torch.float32, torch.float64):
+        for rows, n in ((30, 3), (10, 64), (1000, 4), (1000, 64)):
+            cells = []
+            for group in operations(rows, n, dtype=dtype).values():
+                pair = group["ours"], group["geoopt"]
+                ours, theirs = (min(times) for times in zip(*(map(microseconds, pair) for _ in range(10 * rounds))))
+                cells.append(f"{theirs / ours:.2f} ({ours:.0f} us)")
+            print(f"| {str(dtype).removeprefix('torch.')} | {rows} x {n} | {' | '.join(cells)} |", flush=True)
+
+
+def microseconds(call: Call, repeats: int = 10) -> float:
+    """Of one call, over a few."""
+    start = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return 1e6 * (time.perf_counter() - start) / repeats
 
 
 def print_speed(shape: str, name: str, took: dict[str, float]) -> None:
@@ -180,7 +206,7 @@ def errors(dtype: torch.dtype, label: str, seeds: int = 20, n: int = 16) -> dict
         angle, log = exact_angle(xs, ys), exact_log(xs, ys)
         results = {"ours": (ours.dist(x, y), ours.log(y, x)), "geomstats": (theirs.dist(x, y), theirs.log(y, x))}
         if geoopt is not None:
-            results["geoopt"] = geoopt.Sphere().dist(x, y), geoopt.Sphere().logmap(x, y)
+            results["geoopt"] = sphere.dist(x, y), sphere.logmap(x, y)
         for name, (d, u) in results.items():
             miss = [mpmath.mpf(a) - b for a, b in zip(u.double().tolist(), log)]
             found = float(abs(mpmath.mpf(float(d)) - angle) / angle), float(mpmath.norm(miss) / angle)
@@ -248,7 +274,7 @@ def growth(rounds: int, plot: str | None) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=["accuracy", "speed", "growth"])
+    parser.add_argument("table", choices=["accuracy", "speed", "small", "growth"])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--plot", help="where to write the growth plot (PNG)")
@@ -258,5 +284,7 @@ if __name__ == "__main__":
         accuracy()
     elif options.table == "speed":
         speed(options.rounds)
+    elif options.table == "small":
+        small(options.rounds)
     else:
         growth(options.rounds, options.plot)

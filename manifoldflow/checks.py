@@ -151,10 +151,16 @@ def fit(arrays: tuple[Any, ...], tail: tuple[int | None, ...]) -> bool:
     """
     if len(arrays) == 2:  # without a loop, which would take longer than an addition of small tensors
         a, b = arrays
-        if type(a) is not Tensor or type(b) is not Tensor or not (a.is_cpu and b.is_cpu):
-            return False
-        shape = a.shape
-        return shape == b.shape and a.dtype is b.dtype and a.is_floating_point() and shape[-len(tail) :] == tail
+        return (
+            type(a) is Tensor
+            and type(b) is Tensor
+            and a.is_cpu
+            and b.is_cpu
+            and a.dtype is b.dtype
+            and a.is_floating_point()
+            and (shape := a.shape) == b.shape
+            and (shape[-1] == tail[0] if len(tail) == 1 and shape else shape[-len(tail) :] == tail)
+        )
     return len(arrays) > 0 and all(fit((a, arrays[0]), tail) for a in arrays)
 
 

@@ -188,7 +188,7 @@ def numbers() -> dict[str, Call]:
     calls |= {
         "Simplex(metric)": Call(lambda x: m.Simplex(2, metric=x), "aitchison", ("metric",)),
         "Product(factors)": Call(lambda x: m.Product(x), [sphere], ("factors", "space")),
-        "Product(weights)": Call(lambda x: m.Product([sphere], x), [2.0], ("weights", "object is not iterable")),
+        "Product(weights)": Call(lambda x: m.Product([sphere], x), [2.0], ("weights",)),
         "Pullback(space)": Call(lambda x: m.Pullback(x, torch.sin), m.Euclidean(2), ("space",)),
         "Pullback(map)": Call(lambda x: m.Pullback(m.Euclidean(2), x), torch.sin, ("map",)),
         "Pullback(steps)": Call(lambda x: m.Pullback(m.Euclidean(2), torch.sin, steps=x), 4, ("steps",)),

@@ -74,8 +74,8 @@ class BroadcastingMetric:
         return self.inner_product(vector, vector, base_point)
 
     def norm(self, vector: Tensor, base_point: Tensor) -> Tensor:
-        """Norm `(*batch,)`."""
-        return safe_sqrt(self.squared_norm(vector, base_point))
+        """Norm `(*batch,)`; a square that rounding has made negative counts as 0."""
+        return safe_sqrt(self.squared_norm(vector, base_point).clamp_min(0))
 
     def parallel_transport(
         self,

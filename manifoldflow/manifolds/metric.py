@@ -55,7 +55,8 @@ class TorchMetric(RiemannianMetric):
 
     Results keep the inputs' dtype and device. `exp`, `log`, `dist`, `geodesic` and `parallel_transport`
     have finite derivatives of every order wherever the function itself has, and work under torch.vmap,
-    torch.func and torch.compile. Points are `(*batch, n)`. A row with a NaN or an infinity gives NaN in its own row.
+    torch.func and torch.compile. Points are `(*batch, n)`. A NaN gives NaN in its own row; an infinity
+    NaN, infinity or a number without meaning there.
 
     Arguments are checked at the door of every public method, also of subclasses (`checked_doors`).
 

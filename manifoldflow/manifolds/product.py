@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .._geomstats import Manifold
-from ..checks import check_number, check_tensors, describe, one_of
+from ..checks import as_tensor, check_tensors, describe, one_of
 from .adapter import broadcasting, flattened
 from .metric import TorchMetric
 from .space import Space, check_space, tolerance
@@ -137,14 +137,17 @@ class Product(Space, Manifold):
     """
 
     def __init__(self, factors: Sequence[Manifold], weights: Sequence[float] | None = None, equip: bool = True) -> None:
-        if not isinstance(factors, Sequence) or not factors:
-            raise ValueError(f"factors: expected a list of at least one space, got {describe(factors) or 'none'}")
+        if not isinstance(factors, Sequence):
+            raise TypeError(f"factors: expected a list of spaces, got {describe(factors)}")
+        if not factors:
+            raise ValueError("factors: expected at least one space, got none")
         for factor in factors:
             check_space(factor)
-        weights = [1.0] * len(factors) if weights is None else list(weights)
-        if len(weights) != len(factors):
+        weights = as_tensor(
+            "weights", [1.0] * len(factors) if weights is None else weights, dtype=torch.float64
+        ).tolist()
+        if not isinstance(weights, list) or len(weights) != len(factors) or not all(0 < w < math.inf for w in weights):
             raise ValueError(f"weights: expected {len(factors)} positive numbers, one per factor, got {weights}")
-        weights = [check_number("weights", w, positive=True) for w in weights]
         self.factors = tuple(factors)
         self.weights = tuple(weights)
         self.sizes = tuple(math.prod(f.shape) for f in factors)

@@ -22,7 +22,11 @@ def tolerance(dtype: torch.dtype) -> float:
 
 
 class Space:
-    """Mixin for geomstats spaces. Subclasses say how far off a point is and how that reads."""
+    """Mixin for geomstats spaces. Subclasses say how far off a point is and how that reads.
+
+    Points and vectors are checked at the door of every public method, as a metric's are. NaN and infinity are off every
+    space; `projection` and `to_tangent` return NaN in their rows only.
+    """
 
     dim: int
     shape: tuple[int, ...]

@@ -23,6 +23,7 @@ from functools import cache, partial
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from ..checks import holds
 from .rows import add_product, arctan_ratio, combine, cos_sinc, dot, in_blocks, is_eager, is_recorded, safe_sqrt
@@ -40,10 +41,10 @@ def angle(x: Tensor, y: Tensor) -> Tensor:
     if is_recorded(x, y):
         return angle_of(y - x, x + y).squeeze(-1)
     if _is_small(x, y):
-        return _angle(x, y)[0]
+        return _direct_angle(x, y)
     if x.shape == y.shape and x.is_cpu and x.numel() < _BLOCKS:
         cos = torch.linalg.vecdot(x, y)
-        if float(torch.linalg.vector_norm(cos, math.inf)) <= 0.7:
+        if float(vector_norm(cos, math.inf)) <= 0.7:
             return cos.acos_()
     return _screened(0.7, _angle_between, _angle, x, y)[0]
 
@@ -53,13 +54,18 @@ def _angle_between(cos: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor]:
 
 
 def _angle(x: Tensor, y: Tensor) -> tuple[Tensor]:
+    return (_direct_angle(x, y),)
+
+
+def _direct_angle(x: Tensor, y: Tensor) -> Tensor:
     d, s = y - x, x + y
-    if d.shape[-1] <= 16 and d.numel() > 2048:  # torch's norms of short rows are slow
+    if d.ndim == 2 and d.shape[-1] <= 16 and d.numel() > 2048:  # torch's norms of short rows are slow
         ones = _ones(d.shape[-1], d.dtype) if d.is_cpu else d.new_ones(d.shape[-1])
-        half = (d.mul_(d) @ ones).div_(s.mul_(s) @ ones).sqrt_().atan_()
+        tangent = torch.mv(d.mul_(d), ones).div_(torch.mv(s.mul_(s), ones)).sqrt_()
     else:
-        half = torch.atan2(_norm(d, False), _norm(s, False))
-    return (half.add_(half),)
+        tangent = vector_norm(d, dim=-1).div_(vector_norm(s, dim=-1))
+    half = tangent.atan_()  # of infinities NaN, where arctan2 would be pi / 4
+    return half.add_(half)
 
 
 @cache
@@ -244,9 +250,9 @@ def _is_small(x: Tensor, y: Tensor) -> bool:
     return x.numel() < _LARGE and y.numel() < _LARGE
 
 
-def _norm(x: Tensor, keepdim: bool = True) -> Tensor:
+def _norm(x: Tensor) -> Tensor:
     """Row norms `(*batch, 1)`, for where no derivative is asked for."""
-    return torch.linalg.vector_norm(x, dim=-1, keepdim=keepdim)
+    return vector_norm(x, dim=-1, keepdim=True)
 
 
 def _positive_norm(x: Tensor) -> Tensor:
@@ -273,7 +279,7 @@ def _screened(
         return in_blocks(everywhere, x, y)
     if x.numel() < _BLOCKS:
         cos = dot(x, y)
-        if float(torch.linalg.vector_norm(cos, math.inf)) <= limit:
+        if float(vector_norm(cos, math.inf)) <= limit:
             return between(cos, x, y)
 
     def block(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:

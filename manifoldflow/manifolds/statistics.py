@@ -96,29 +96,42 @@ def frechet_mean(
     Warns:
         UserWarning: A set did not converge in `max_steps`, and `full_output` is False.
 
+    torch.compile leaves it out of its graph, which would hold every step.
     Reference: H. Karcher, Riemannian center of mass and mollifier smoothing, 1977, section 1.
 
+    >>> from manifoldflow.manifolds import Hypersphere
     >>> frechet_mean(Hypersphere(1), torch.eye(2))
     tensor([0.7071, 0.7071])
     """
+    solve = _solve
+    if torch.compiler.is_compiling():  # a graph would hold every step
+        solve = torch.compiler.disable(_solve)
+    found = solve(space, points, weights, max_steps, atol, starts, not full_output)
+    return found if full_output else found.mean
+
+
+def _solve(
+    space: Manifold, points: Tensor, weights: Any, max_steps: int, atol: float | None, starts: int, warn: bool
+) -> FrechetMean:
     points, shares = _sets(space, points, weights)
     check_integer("max_steps", max_steps)
     least = 8 * torch.finfo(points.dtype).eps if atol is None else check_number("atol", atol, 0.0)
     first = _starts(space, points, shares, check_integer("starts", starts))
     mean, size, steps = _descend(space, points, shares, first, max_steps, least)
-    converged = size <= max(least, torch.finfo(points.dtype).eps ** 0.5)
+    # well above where rounding ends a descent in our metrics; foreign ones round more
+    converged = size <= max(least, (1 if isinstance(space, Space) else 16) * torch.finfo(points.dtype).eps ** 0.5)
     axis = -1 - len(space.shape)
     squares = shares.flatten(shares.ndim + axis) * broadcasting(space.metric).squared_dist(points, mean.unsqueeze(axis))
     variance = squares.sum(-1)
     best = variance.detach().argmin(0)
     mean, variance, converged = (_take(a, best) for a in (mean, variance, converged))
-    if full_output:
-        return FrechetMean(mean, variance, converged, steps)
-    if is_eager() and not bool(converged.all()):
-        left = f"{int((~converged).sum())} of {converged.numel()} sets did not converge in {max_steps} steps"
-        fix = "allow more with max_steps, or pass full_output=True to see which"
-        warnings.warn(f"frechet_mean: {left}; {fix}", stacklevel=2)
-    return mean
+    if warn and is_eager() and not bool(converged.all()):
+        warnings.warn(
+            f"frechet_mean: {int((~converged).sum())} of {converged.numel()} sets did not converge in {max_steps} "
+            "steps; allow more with max_steps, or pass full_output=True to see which",
+            stacklevel=3,
+        )
+    return FrechetMean(mean, variance, converged, steps)
 
 
 def _sets(space: Manifold, points: Any, weights: Any) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import manifoldflow.manifolds.rows as rows
-from manifoldflow.manifolds import Euclidean, Hypersphere, Product, Simplex, frechet_mean
+from manifoldflow.manifolds import Euclidean, Hypersphere, Product, Simplex, Torus, frechet_mean
 
 from ..strategies import MANIFOLDS, RIEMANNIAN, random_points, stereographic
 
@@ -215,4 +215,32 @@ def test_frechet_mean_is_differentiable():
 
 def test_product_and_pullback_are_in_the_table():
     kinds = {type(s) for s in RIEMANNIAN}
-    assert kinds == {Euclidean, Hypersphere, Simplex, Product, type(stereographic(1))}
+    assert kinds == {Euclidean, Hypersphere, Simplex, Product, Torus, type(stereographic(1))}
+
+
+@pytest.mark.slow
+def test_frechet_mean_is_left_out_of_a_graph():
+    from torch._dynamo.testing import CompileCounter  # the compiler takes seconds to import
+
+    torch._dynamo.reset()
+    counter = CompileCounter()
+    points = Hypersphere(2).metric.exp(0.3 * Hypersphere(2).random_tangent_vec(torch.eye(3)[0], 5), torch.eye(3)[0])
+    mean = torch.compile(lambda x: 2 * frechet_mean(Hypersphere(2), x + 0), backend=counter)(points)
+    torch.testing.assert_close(mean, 2 * frechet_mean(Hypersphere(2), points))
+    assert counter.op_count < 50
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("space", RIEMANNIAN, ids=repr)
+def test_a_row_that_is_not_finite_leaves_the_others_alone(space, name):
+    x, y = pair(space, dtype=torch.float64)
+    right = operations(space)[name](x, y)
+    for bad in (float("nan"), float("inf")):
+        wrong = y.clone()
+        wrong[2] = bad
+        try:
+            result = operations(space)[name](x, wrong)
+        except ValueError:  # refused, as an infinite distance or a zero is
+            continue
+        torch.testing.assert_close(result[[0, 1, 3]], right[[0, 1, 3]])
+        assert not result[2].isfinite().all()
