@@ -2,46 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..evaluation import Evaluation
+from ..plots.style import COLOURS, figure_with_axes, line_style
 
-__all__ = ["distance_figure", "figure_with_axes", "line_style", "profile_figure", "strip_figure", "training_figure"]
-
-# Okabe and Ito's palette, told apart with any colour vision.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = "osD^vPX"
-_LINES = ("-", "--", ":", "-.")  # so that curves which coincide both show
-
-
-def figure_with_axes(
-    width: float, height: float, columns: int = 1, rows: int = 1, **options: Any
-) -> tuple[Figure, list[Axes]]:
-    """A figure with axes row by row, without frames at the top and right."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = list(figure.subplots(rows, columns, squeeze=False, **options).flat)
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.grid(alpha=0.25, linewidth=0.6)
-    return figure, axes
-
-
-def line_style(number: int) -> dict[str, Any]:
-    """Colour, dashes and marker of the curve of that number, told apart without colours too."""
-    return {
-        "color": _COLOURS[number % len(_COLOURS)],
-        "linestyle": _LINES[number % len(_LINES)],
-        "marker": _MARKERS[number % len(_MARKERS)],
-        "markersize": 4,
-    }
-
-
-def _groups(result: Evaluation) -> list[str]:
-    return [model.base for model in result.models]
+__all__ = ["distance_figure", "profile_figure", "strip_figure", "training_figure"]
 
 
 def profile_figure(result: Evaluation) -> Figure:
@@ -87,7 +55,7 @@ def distance_figure(result: Evaluation) -> Figure:
             path = profile.path
             rows = [r for r in result.rows if (r.base, r.path) == (base, path) and r.time not in ("", "all")]
             times = [float(r.time) for r in rows]
-            style = {**line_style(number), "color": _COLOURS[bases.index(base) % len(_COLOURS)]}
+            style = {**line_style(number), "color": COLOURS[bases.index(base) % len(COLOURS)]}
             left.plot(times, [r.frechet for r in rows], label=f"{base}, {path}", **style)
             right.plot(times, [math.nan if r.bpd is None else r.bpd for r in rows], **style)
     left.set(xlabel="path time t", ylabel="Fréchet distance (features)", xlim=(0, 1), ylim=(0, None))
@@ -103,7 +71,7 @@ def training_figure(histories: dict[str, list[tuple[int, float]]]) -> Figure:
     lowest = min(bpd for history in histories.values() for _, bpd in history)
     for i, (base, history) in enumerate(histories.items()):
         epochs, bpd = zip(*history)
-        ax.plot(epochs, bpd, color=_COLOURS[i % len(_COLOURS)], label=f"{base} (best {min(bpd):.3f})")
+        ax.plot(epochs, bpd, color=COLOURS[i % len(COLOURS)], label=f"{base} (best {min(bpd):.3f})")
     ax.set(xlabel="epoch", ylabel="validation bits per dimension", ylim=(lowest - 0.1, lowest + 1.5))
     ax.legend(frameon=False, fontsize=8)
     return figure

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import atomic_path
-from ...report.plots import figure_with_axes, line_style
+from ...plots.style import figure_with_axes, line_style
 
 __all__ = ["write_experiment_figures"]
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...files import atomic_path
-from ...report.plots import figure_with_axes, line_style
+from ...plots.style import figure_with_axes, line_style
 from ...report.strips import image_grid
 
 __all__ = ["plane_figure", "profile_figure", "rows_figure", "save_figure", "steps_figure"]
