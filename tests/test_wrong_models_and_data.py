@@ -125,3 +125,11 @@ def test_paths_that_are_none_are_named(load):
     for wrong in (None, 3, [], torch.ones(2)):
         with pytest.raises(TypeError, match=r"(folder|path): expected a path, got"):
             load(wrong)
+
+
+def test_what_is_public_has_a_repr_of_one_line():
+    objects = [SET, FLOW, FLOW.transform, flows.Preprocessed(flows.Logit(), FLOW.transform), VAE, WAE, GAN]
+    assert [repr(one).partition("(")[0] for one in objects] == [type(one).__name__ for one in objects]
+    assert not any("\n" in repr(one) or "object at 0x" in repr(one) for one in objects)
+    assert repr(SET) == "ImageSet('set', 8 images of 1x8x8, 17 levels, 3 classes)"
+    assert repr(FLOW.transform) == "Glow((1, 8, 8), levels=1, steps=1, hidden=4)"

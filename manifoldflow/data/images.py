@@ -70,6 +70,11 @@ class ImageSet:
                 f"got {labels.dtype} of shape {tuple(labels.shape)}"
             )
 
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.shape))
+        labels = "no labels" if self.labels is None else f"{len(self.labels.unique())} classes"
+        return f"ImageSet({self.name!r}, {len(self)} images of {size}, {self.levels} levels, {labels})"
+
     def __len__(self) -> int:
         return len(self.images)
 

@@ -135,6 +135,10 @@ class ManifoldFlow(nn.Module):
             else:
                 self.register_buffer(f"base_{name}", value.clone())
 
+    def __repr__(self) -> str:
+        transform, base = (" ".join(repr(part).split()) for part in (self.transform, self.base))
+        return f"ManifoldFlow({transform}, {self.chart!r}, {base})"
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_built": None}  # what a copy builds is its own
 

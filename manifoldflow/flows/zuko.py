@@ -43,6 +43,9 @@ class ZukoTransform(FlowTransform):
             )
         self.lazy = flow
 
+    def __repr__(self) -> str:
+        return f"ZukoTransform({type(self.lazy).__name__})"
+
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """z (*batch, d) and log |det dz/dx| (*batch)."""
         return self.lazy().call_and_ladj(x)

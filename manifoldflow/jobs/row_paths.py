@@ -178,6 +178,10 @@ class JobPaths:
             except (TypeError, ValueError) as error:
                 raise DataError(f"option: the method {self.method} does not take {self.options}: {error}") from error
 
+    def __repr__(self) -> str:
+        options = "".join(f", {name}={value!r}" for name, value in self.options.items())
+        return f"JobPaths(method={self.method!r}, steps={self.steps}, seed={self.seed}{options})"
+
     @property
     def solved(self) -> tuple[str, ...]:
         """What the method says of each row beside the points; see `interpolation.Solution`."""

@@ -73,6 +73,9 @@ class PathValues:
             torch.manual_seed(seed)
             self._law = log_density_law(deepcopy(flow.base))  # stays where it is when the flow moves
 
+    def __repr__(self) -> str:
+        return f"PathValues(levels={self.levels}, features={self.extractor.name if self.extractor else None!r})"
+
     def shapes(self, steps: int) -> dict[str, tuple[int, ...]]:
         """Shape of each figure of one path at `steps` times."""
         along: dict[str, tuple[int, ...]] = dict.fromkeys(("bpd", "z_score", "typicality"), (steps,))
@@ -141,6 +144,9 @@ class RowSolver:
         self.fields |= {name: Field((), _SOLVED_TYPES.get(name, "float32")) for name in paths.solved}
         if values is not None:
             self.fields |= {name: Field(size, "float32") for name, size in values.shapes(m).items()}
+
+    def __repr__(self) -> str:
+        return f"RowSolver({self.paths!r}, images of {tuple(self.shape)}, stores {', '.join(self.fields)})"
 
     def check(self, ends: EndPoints) -> None:
         """Raise unless `ends` fit the flow.

@@ -80,6 +80,9 @@ class DCGAN(nn.Module):
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.normal_(module.weight, 0.0, 0.02)
 
+    def __repr__(self) -> str:
+        return f"DCGAN({self.image_shape}, latent_dim={self.latent_dim}, prior={self.prior!r})"
+
     @property
     def prior(self) -> Any:
         """p(z)."""

@@ -87,6 +87,9 @@ class VAE(nn.Module):
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
 
+    def __repr__(self) -> str:
+        return f"VAE({self.image_shape}, latent_dim={self.latent_dim}, prior={self.prior!r})"
+
     @property
     def prior(self) -> Any:
         """p(z)."""

@@ -88,6 +88,9 @@ class WAE(nn.Module):
         )
         self.decoder = image_generator(self.latent_dim, image_shape, channels)
 
+    def __repr__(self) -> str:
+        return f"WAE({self.image_shape}, latent_dim={self.latent_dim}, prior={self.prior!r})"
+
     @property
     def prior(self) -> Any:
         """p(z)."""

@@ -124,6 +124,9 @@ class Glow(FlowTransform):
         self.part_shapes.append((c, h, w))
         self.to(memory_format=torch.channels_last)  # as `squeeze` lays its images out
 
+    def __repr__(self) -> str:
+        return f"Glow({self.shape}, levels={self.levels}, steps={self.steps}, hidden={self.hidden})"
+
     def forward_shape(self, shape: torch.Size) -> torch.Size:
         """(*batch, c, h, w) -> (*batch, c h w)."""
         return torch.Size((*shape[:-3], self.dim))

@@ -64,6 +64,9 @@ class Logit(Transform):
             raise ValueError(f"alpha: expected a number in (0, 1/2), got {describe(alpha)}")
         self.alpha: float = float(alpha)
 
+    def __repr__(self) -> str:
+        return f"Logit({self.alpha:g})"
+
     def call_and_ladj(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """y and log dy/dx of each coordinate."""
         check_tensors({"x": x})
@@ -98,6 +101,9 @@ class Preprocessed(FlowTransform):
         super().__init__()
         self.first = first
         self.transform = transform
+
+    def __repr__(self) -> str:
+        return f"Preprocessed({self.first!r}, {self.transform!r})"
 
     @property
     def domain(self) -> constraints.Constraint:
