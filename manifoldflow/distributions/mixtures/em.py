@@ -12,6 +12,7 @@ from .families import Family
 __all__ = ["Fitted", "Points", "iterate", "run", "start_laws"]
 
 _BLOCK = 1 << 23  # numbers of a block of points or of responsibilities
+_COPIED = 1 << 20  # and of one that is converted to another dtype
 _EMPTY = 1e-6  # share of the points below which a component has died out
 _RESEEDS = 5  # how often a start may seed components anew
 
@@ -48,7 +49,7 @@ def start_laws(family: Family, data: Points, components: int, starts: int) -> tu
     centres = _centres(family, x, w, components, starts)
     statistic: Tensor | None = None
     mass = w.new_zeros(starts, components)
-    for rows in torch.arange(len(x), device=x.device).split(_rows(family, x, starts * components)):
+    for rows in torch.arange(len(x), device=x.device).split(_rows(family, x, starts * components, torch.float64)):
         block = x[rows]
         far = family.squared_distances(block, x[centres.flatten()]).unflatten(-1, centres.shape)
         shares = torch.nn.functional.one_hot(far.argmin(-1), components).double() * w[rows, None, None]
@@ -63,8 +64,7 @@ def start_laws(family: Family, data: Points, components: int, starts: int) -> tu
 def _centres(family: Family, x: Tensor, w: Tensor, components: int, starts: int) -> Tensor:
     """Indices `(starts, components)` of points: each the best of a few drawn by squared distance to the former ones."""
     # In an order of their own, so that copies and weights give the same draws.
-    key = x.double() @ torch.linspace(1.0, 2.0, x.shape[-1], dtype=torch.float64, device=x.device).sin()
-    order = key.argsort()
+    order = (x @ torch.linspace(1.0, 2.0, x.shape[-1], dtype=x.dtype, device=x.device).sin()).argsort()
     trials = 2 + int(math.log(components))
     chosen: list[Tensor] = []
     nearest = w.new_full((len(x), starts), 1.0)
@@ -81,8 +81,9 @@ def _centres(family: Family, x: Tensor, w: Tensor, components: int, starts: int)
     return torch.stack(chosen, dim=-1)
 
 
-def _rows(family: Family, x: Tensor, columns: int) -> int:
-    return max(1, _BLOCK // max(x.shape[-1], columns)) if family.in_blocks else len(x)
+def _rows(family: Family, x: Tensor, columns: int, dtype: torch.dtype) -> int:
+    size = _BLOCK if dtype == x.dtype == torch.float32 else _COPIED
+    return max(1, size // max(x.shape[-1], columns)) if family.in_blocks else len(x)
 
 
 def _expect(family: Family, data: Points, laws: Any, logits: Tensor) -> Pass:
@@ -92,7 +93,7 @@ def _expect(family: Family, data: Points, laws: Any, logits: Tensor) -> Pass:
     least_value, least = w.new_full(logits.shape[:1], math.inf), torch.zeros_like(logits[:, 0], dtype=torch.long)
     total, mass = w.new_zeros(logits.shape[:1]), torch.zeros_like(logits)
     statistic: Tensor | None = None
-    size, first = _rows(family, x, logits.numel()), 0
+    size, first = _rows(family, x, logits.numel(), dtype), 0
     for block, share in zip(x.split(size), w.split(size)):
         features = family.features(block.to(dtype))
         joint = family.log_density(laws, features) + logits.to(dtype)
