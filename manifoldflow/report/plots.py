@@ -12,6 +12,10 @@ from ..plots.style import COLOURS, figure_with_axes, line_style
 __all__ = ["distance_figure", "profile_figure", "strip_figure", "training_figure"]
 
 
+def _groups(result: Evaluation) -> list[str]:
+    return [model.base for model in result.models]
+
+
 def profile_figure(result: Evaluation) -> Figure:
     """The soap-bubble picture: each path's statistic over time, beside its law under the base.
 
