@@ -127,7 +127,7 @@ def test_fixed_steps_have_their_order(method, order):
             errors.append(((flow.encode(x) - truth).abs().max(), (flow.log_prob(x) - density).abs().max()))
             assert flow.evaluations == steps * order
     for coarse, fine in zip(*errors):
-        assert float(coarse / fine) == pytest.approx(2**order, rel=0.4)
+        assert order - 0.3 < math.log2(coarse / fine) < order + 0.6
 
 
 def test_halving_the_tolerance_changes_little():
@@ -343,7 +343,7 @@ def test_the_interface_of_flows():
 
 BAD = {
     "integers": (lambda f: f.log_prob(torch.ones(2, 3, dtype=torch.long)), TypeError, "x: expected a floating-point"),
-    "width": (lambda f: f.loss(torch.ones(2, 4)), ValueError, "x: expected points of"),
+    "width": (lambda f: f.loss(torch.ones(2, 4)), ValueError, "x: expected (points of|shape)"),
     "context": (lambda f: f.loss(torch.eye(3), torch.eye(3)), ValueError, "context: expected None"),
     "method": (lambda f: Solver("rk5"), ValueError, "method: expected one of"),
     "tolerance": (lambda f: Solver(tolerance=0), ValueError, "tolerance: expected a positive"),
