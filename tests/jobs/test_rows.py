@@ -187,7 +187,7 @@ def test_an_interrupted_solver_gives_no_result(vmf, monkeypatch):
         ({"method": "typical-curve", "options": {"index": "best"}}, "index: expected 'density' or 'typical'"),
         ({"method": "typical-curve", "options": {"measure": "feet"}}, "measure: expected 'manifold' or 'images'"),
         ({"method": "typical-curve", "options": {"segments": 1}}, "segments, coarse: expected at least 2 segments"),
-        ({"method": "typical-curve", "options": {"eps": 2}}, r"eps: expected a number in \[0, 1/2\]"),
+        ({"method": "typical-curve", "options": {"eps": 2}}, r"eps: expected a finite number >= 0 and <= 0.5"),
         ({"method": "typical-curve", "options": {"steps": 2}}, "option: the method typical-curve does not take"),
     ],
 )

@@ -116,7 +116,7 @@ def test_only_indices_with_a_kink_are_rounded():
     assert realism_energy(smooth.regularised(0.1)).conformal.smoothed is None
     rounded = TWO_SIDED.regularised(0.1).smoothed(0.3)
     assert (rounded.eps, rounded.index.rounding) == (0.1, 0.3)
-    with pytest.raises(ValueError, match="rounding: expected a nonnegative number, got -1"):
+    with pytest.raises(ValueError, match="rounding: expected a finite number >= 0, got -1"):
         TwoSidedIndex(smooth, rounding=-1)
 
 
