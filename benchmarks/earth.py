@@ -35,7 +35,12 @@ PUBLISHED = {
 
 def adaptive(train: Tensor, validation: Tensor) -> Any:
     """Bandwidths by the distance to the k-th neighbour; k, scale and uniform share on a tenth, which then joins."""
-    return KernelDensity.fit(torch.cat([train, validation]), method="adaptive", least=3.2e-3)  # concentration <= 1e5
+    return KernelDensity.fit(torch.cat([train, validation]), method="adaptive")  # least bandwidth 1e-4: 0.6 km
+
+
+def capped(train: Tensor, validation: Tensor) -> Any:
+    """The same with concentrations of at most 1e5, a bandwidth of 20 km."""
+    return KernelDensity.fit(torch.cat([train, validation]), method="adaptive", least=1e-5**0.5)
 
 
 def fixed(train: Tensor, validation: Tensor) -> Any:
@@ -55,6 +60,7 @@ def mixture(train: Tensor, validation: Tensor) -> Any:
 
 MODELS: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "kernel density, adaptive": adaptive,
+    "kernel density, adaptive, concentration <= 1e5": capped,
     "kernel density, one bandwidth": fixed,
     "von Mises-Fisher mixture": mixture,
 }
