@@ -50,7 +50,7 @@ def test_pickles_as_numpy_files(tmp_path, malicious, name):
     for read in (load_images, read_numpy):
         with pytest.raises(DataError, match=f"{name}: not a readable numpy file without pickled objects"):
             read(path)
-    with pytest.raises(DataError, match=f"{name}: missing or damaged"):
+    with pytest.raises(DataError, match=f"{name}: damaged"):
         read_npz(path)
     assert not marker.exists()
 
@@ -99,9 +99,9 @@ def test_pickles_as_weights(tmp_path, malicious):
             50_000,
             r"flow\.safetensors: the weights are those of another architecture, far smaller",
         ),
-        ("hidden", 10**12, "hidden: expected at most 100000, got 1000000000000"),
-        ("levels", 10**18, "levels: expected at most 12, got"),
-        ("steps", 10**9, "steps: expected at most 1000, got"),
+        ("hidden", 10**12, "hidden: expected an integer from 1 to 100000, got 1000000000000"),
+        ("levels", 10**18, "levels: expected an integer from 1 to 12, got"),
+        ("steps", 10**9, "steps: expected an integer from 1 to 1000, got"),
         ("shape", [3, 4096, 4096], "far smaller than"),
     ],
 )
@@ -226,14 +226,14 @@ def test_mislabelled_files(tmp_path):
         load_images(tmp_path / "images")
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"\0\0\x08\x03")
     (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(b"\0\0\x08\x01")
-    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz: cannot be read \(Not a gzipped file"):
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz: truncated inside the header; download"):
         load_images(tmp_path)
 
 
 def test_an_npz_with_something_else_in_it(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("../../images.sh", b"rm -r")
-    with pytest.raises(DataError, match=r"x\.npz: .*'\.\./\.\./images\.sh' is no array, or stands in it twice"):
+    with pytest.raises(DataError, match=r"x\.npz: .*'\.\./\.\./images\.sh' is not an array"):
         read_numpy(tmp_path / "x.npz")
     assert [path.name for path in tmp_path.iterdir()] == ["x.npz"]
 
