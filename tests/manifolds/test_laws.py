@@ -5,7 +5,7 @@ import math
 import hypothesis.strategies as st
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 
 from manifoldflow.manifolds import Euclidean, Hypersphere, Simplex, check_points, check_tangent
 
@@ -116,6 +116,7 @@ def test_transport_carries_the_velocity_along(pair):
 @given(pair=point_pairs(), seed=st.integers(0, 1000))
 def test_transport_there_and_back_is_the_identity(pair, seed):
     space, x, y = pair
+    assume(not isinstance(space, Simplex) or bool((y > 0).all()))  # no vector off a face has coordinates there
     u = tangent(space, x, seed)
     there = space.metric.parallel_transport(u, x, end_point=y)
     back = space.metric.parallel_transport(there, y, end_point=x)

@@ -148,7 +148,7 @@ def test_resumed_epochs_begin_where_they_stopped():
 
 @pytest.mark.parametrize("wrong", [{"devices": 0}, {"num_nodes": -1}])
 def test_bad_placements_are_refused(wrong):
-    with pytest.raises(ValueError, match=f"{next(iter(wrong))}: expected at least 1"):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}: expected an integer >= 1"):
         Placement(**wrong)
 
 
