@@ -117,8 +117,8 @@ def certify(
         TypeError: A distribution without `log_prob`.
 
     The integral is a quadrature on spheres and tori of dimension 1 and 2 and simplices of at most three parts; where
-    two orders of it differ by more than 0.001, and elsewhere, importance sampling from a kernel density of the
-    distribution's own draws, with a fifth of the uniform law where the space has one.
+    two orders of it differ by more than 0.001, and elsewhere, importance sampling from the distribution and
+    from a kernel density of its draws, with a fifth of the uniform law where the space has one.
 
     Example:
         >>> base = mf.distributions.SphericalUniform(2)
@@ -238,19 +238,27 @@ _UNIFORM = 0.2
 
 
 def _importance(distribution: Any, samples: int) -> Estimate:
-    """The integral as a mean of density over proposal, over draws of a smoothed copy of the distribution.
+    """The integral by importance sampling from both sides: from the distribution and from a smoothed copy of it.
 
-    The kernels are half as wide again as would fit best, so that the proposal's tails are the heavier ones.
+    Peaks that the copy misses would be missing from a mean over its draws alone; the distribution's own draws make up
+    for them. Reference: X.-L. Meng and W. H. Wong, Statistica Sinica 6, 1996 (bridge sampling), equation 4.1.
     """
     with torch.no_grad():
-        centres = torch.unique(distribution.sample((_CENTRES,)).reshape(_CENTRES, -1), dim=0)
+        centres = torch.unique(distribution.sample(torch.Size((_CENTRES,))).reshape(_CENTRES, -1), dim=0)
         space = distribution.manifold
         fitted = KernelDensity.fit(centres, space=space, method="adaptive")  # kernels as narrow as its peaks
         share = _UNIFORM if math.isfinite(_log_volume(space)) else 0.0
-        proposal = KernelDensity(centres, 1.5 * fitted.bandwidth, space=space, uniform_share=share)
-        points = proposal.sample(torch.Size((samples,)))
-    ratio = (log_densities(distribution, points) - log_densities(proposal, points)).exp()
-    return _mean(ratio)
+        copy = KernelDensity(centres, 1.5 * fitted.bandwidth, space=space, uniform_share=share)
+        own, other = distribution.sample(torch.Size((samples,))), copy.sample(torch.Size((samples,)))
+    log_own = log_densities(distribution, own) - log_densities(copy, own)
+    log_other = log_densities(distribution, other) - log_densities(copy, other)
+    log_mass = torch.zeros((), dtype=torch.float64)
+    for _ in range(50):  # contracts by the overlap of the two laws
+        above = (log_other - torch.logaddexp(log_other, log_mass)).exp()
+        below = (-torch.logaddexp(log_own, log_mass)).exp()
+        log_mass = above.mean().log() - below.mean().log()
+    parts = [part.std() / part.mean() / math.sqrt(samples) for part in (above, below)]
+    return Estimate(float(log_mass.exp()), float(log_mass.exp() * torch.stack(parts).norm()))
 
 
 def _log_volume(space: Any) -> float:
