@@ -1,6 +1,7 @@
 """The benchmark suite runs without any peer, and its page says what was found and what is missing."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -37,7 +38,9 @@ def run(*arguments, without=()):
         f"import sys; sys.modules.update(dict.fromkeys({without!r})); sys.argv = ['peers', *{list(arguments)!r}]\n"
         "from benchmarks.peers.__main__ import main; sys.exit(main())"
     )
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    # Below one of xdist's workers pytest-benchmark would switch itself off.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
 def test_quick_run_without_peers(tmp_path):
