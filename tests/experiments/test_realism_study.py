@@ -84,7 +84,7 @@ def test_an_interrupt_while_solving_is_passed_on():
         return z[..., 0].sigmoid()
 
     start, end = torch.randn(2, 3, 4)
-    with pytest.raises(KeyboardInterrupt, match="the same command goes on"):
+    with pytest.raises(KeyboardInterrupt, match="the same command continues"):
         solve(model, CallableIndex(value), start, end, SETTINGS.paths)
 
 
