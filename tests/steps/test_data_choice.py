@@ -57,7 +57,7 @@ def test_from_the_command_line_to_the_interpolants(folder, tmp_path):
     result = CliRunner().invoke(app, arguments, env={"COLUMNS": "300", "TERM": "dumb"})
     assert result.exit_code == 0, result.output
     note = "train-images-idx3-ubyte and train-labels-idx1-ubyte: of no known checksum"
-    assert f"Training data: {note}" in result.output
+    assert f"Training data: {note}" in " ".join(result.output.split())  # wrapped to the console
     record = json.loads((model / "manifoldflow.json").read_text())
     assert record["images"] == {"train": 54, "validation": 6, "test": 20}
     assert record["origin"].startswith(note)
