@@ -17,6 +17,7 @@ from .style import (
     breaks,
     density_at,
     own_axes,
+    path_labels,
     path_style,
     point_style,
     polylines,
@@ -85,7 +86,7 @@ def plot_sphere(
         canvas.land("0.35" if density is None else "0.8")
     if places is not None:
         canvas.scatter(places, point_style(scatter))
-    for number, (label, group) in enumerate(zip(_names(labels, len(lines)), lines)):
+    for number, (label, group) in enumerate(zip(path_labels(labels, len(lines)), lines)):
         for i, line in enumerate(group):
             canvas.line(line, drawing.paths, path_style(number), dimmed=True, label=None if i else label)
     if colorbar:
@@ -98,14 +99,6 @@ def _grouped(paths: Any) -> list[list[np.ndarray]]:
     if isinstance(paths, (list, tuple)):
         return [polylines(entry, 3) for entry in paths]
     return [[line] for line in polylines(paths, 3)]
-
-
-def _names(labels: list[str] | None, count: int) -> list[str | None]:
-    if labels is None:
-        return [None] * count
-    if len(labels) != count:
-        raise ValueError(f"labels: expected one for each of the {count} entries of paths, got {len(labels)}")
-    return list(labels)
 
 
 @cache

@@ -180,6 +180,19 @@ def density_at(density: Any, points: np.ndarray) -> np.ndarray:
     return np.exp(values.double().cpu().numpy()).reshape(points.shape[:-1])
 
 
+def path_labels(labels: list[str] | None, count: int) -> list[str | None]:
+    """One label for each entry of `paths`; None for each where there are none.
+
+    Raises:
+        ValueError: Another number of labels.
+    """
+    if labels is None:
+        return [None] * count
+    if len(labels) != count:
+        raise ValueError(f"labels: expected one for each of the {count} entries of paths, got {len(labels)}")
+    return list(labels)
+
+
 def breaks(line: np.ndarray, at: np.ndarray) -> list[np.ndarray]:
     """A polyline cut between the vertices i and i + 1 where `at[i]` is true."""
     return [part for part in np.split(line, np.flatnonzero(at) + 1) if len(part)]

@@ -6,7 +6,17 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from .style import DENSITY_MAP, Drawing, as_points, density_at, own_axes, path_style, point_style, polylines
+from .style import (
+    DENSITY_MAP,
+    Drawing,
+    as_points,
+    density_at,
+    own_axes,
+    path_labels,
+    path_style,
+    point_style,
+    polylines,
+)
 
 __all__ = ["plot_simplex"]
 
@@ -64,13 +74,11 @@ def plot_simplex(
         places = _flat("points", as_points("points", points, 3, 1)).reshape(-1, 2)
         drawing.points.append(ax.scatter(*places.T, zorder=3, **point_style(scatter)))
     lines = [] if paths is None else polylines(paths, 3)
-    if labels is not None and len(labels) != len(lines):
-        raise ValueError(f"labels: expected one for each of the {len(lines)} paths, got {len(labels)}")
-    for number, line in enumerate(lines):
+    for number, (label, line) in enumerate(zip(path_labels(labels, len(lines)), lines)):
         drawing.paths += ax.plot(
             *_flat("paths", line).T,
             zorder=4,
-            label=None if labels is None else labels[number],
+            label=label,
             **path_style(number),
         )
     if colorbar:

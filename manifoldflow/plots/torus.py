@@ -13,6 +13,7 @@ from .style import (
     breaks,
     density_at,
     own_axes,
+    path_labels,
     path_style,
     point_style,
     polylines,
@@ -127,11 +128,8 @@ def _square_frame(drawing: Drawing, names: tuple[str, str]) -> None:
 
 
 def _draw_paths(drawing: Drawing, lines: list[np.ndarray], labels: list[str] | None, *, solid: bool) -> None:
-    if labels is not None and len(labels) != len(lines):
-        raise ValueError(f"labels: expected one for each of the {len(lines)} paths, got {len(labels)}")
-    for number, line in enumerate(lines):
+    for number, (label, line) in enumerate(zip(path_labels(labels, len(lines)), lines)):
         style = path_style(number) | {"zorder": 4}
-        label = None if labels is None else labels[number]
         unrolled = np.unwrap(line, axis=0)
         pieces = [_ring(unrolled, 1.02)] if solid else _in_square(unrolled)
         for piece in pieces:
