@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from ..realism import typicality
-from .style import COLOURS, Drawing, own_axes
+from .style import COLOURS, Drawing, own_axes, shade
 
 __all__ = ["plot_path"]
 
@@ -113,7 +113,7 @@ def _draw_base(drawing: Drawing, quantity: str, base: Any) -> None:
         with torch.no_grad():
             draws = base.sample((_DRAWS,))
         low, middle, high = np.quantile(_values(quantity, base, draws, len(base.event_shape)), _BAND)
-    drawing.background.append(ax.axhspan(low, high, color="0.87", zorder=0, label="base: 5 to 95 %"))
-    median = ax.axhline(middle, color="0.45", linewidth=1, linestyle="--", zorder=1, label="base: median")
+    drawing.background.append(ax.axhspan(low, high, color=shade(0.13), zorder=0, label="base: 5 to 95 %"))
+    median = ax.axhline(middle, color=shade(0.55), linewidth=1, linestyle="--", zorder=1, label="base: median")
     median.set_gid(_GID)
     drawing.background.append(median)

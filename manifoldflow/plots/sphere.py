@@ -16,12 +16,14 @@ from .style import (
     as_points,
     breaks,
     density_at,
+    density_norm,
     own_axes,
     path_labels,
     path_style,
     point_style,
     polylines,
     rows_of,
+    shade,
     surface_colours,
 )
 
@@ -43,6 +45,7 @@ def plot_sphere(
     land: bool = False,
     labels: list[str] | None = None,
     colorbar: bool = False,
+    log_colours: bool = False,
     ax: Axes | None = None,
     **scatter: Any,
 ) -> Drawing:
@@ -61,6 +64,7 @@ def plot_sphere(
             pole, the first points to 0 N 0 E, as `manifoldflow.data.from_lat_long` has it.
         labels: A label for each entry of `paths`, for `ax.legend()`.
         colorbar: Add a colour bar for the density.
+        log_colours: Colour the density on a logarithmic scale, over the three decades below its largest value.
         ax: Axes to draw on, of matplotlib's projection "mollweide" or "3d" for those two; new ones by default.
         scatter: Passed on to matplotlib's `scatter` of the points, such as `c`, `s` or `alpha`.
 
@@ -80,10 +84,10 @@ def plot_sphere(
     drawing = Drawing(own_axes(ax, _AXES[projection], _SIZES[projection]))
     canvas = _CANVASES[projection](drawing, _view(view, places, lines))
     if density is not None:
-        canvas.density(density)
+        canvas.density(density, log_colours)
     canvas.frame()
     if land:
-        canvas.land("0.35" if density is None else "0.8")
+        canvas.land(shade(0.65) if density is None else "0.8")
     if places is not None:
         canvas.scatter(places, point_style(scatter))
     for number, (label, group) in enumerate(zip(path_labels(labels, len(lines)), lines)):
@@ -149,7 +153,7 @@ class _Canvas:
         for ring in coast_lines():
             self.line(ring, self.drawing.background, {"color": colour, "linewidth": 0.6}, dimmed=False)
 
-    def density(self, density: Any) -> None:
+    def density(self, density: Any, log: bool) -> None:
         raise NotImplementedError
 
     def frame(self) -> None:
@@ -167,7 +171,7 @@ class _Canvas:
 class _Globe(_Canvas):
     """Orthographic: coordinates to the east and north of the middle; what lies behind is dimmed."""
 
-    def density(self, density: Any) -> None:
+    def density(self, density: Any, log: bool) -> None:
         side = (np.arange(_PIXELS) + 0.5) / _PIXELS * 2 - 1
         x, y = np.meshgrid(side, side)
         depth = 1 - x**2 - y**2
@@ -175,18 +179,19 @@ class _Globe(_Canvas):
         seen = np.stack([x, y, np.sqrt(depth.clip(0))], axis=-1)[inside]
         values = np.full(x.shape, np.nan)
         values[inside] = density_at(density, seen @ self.axes)
-        image = self.ax.imshow(values, extent=(-1, 1, -1, 1), origin="lower", cmap=DENSITY_MAP, vmin=0, zorder=0)
+        norm = density_norm(values, log=log)
+        image = self.ax.imshow(values, extent=(-1, 1, -1, 1), origin="lower", cmap=DENSITY_MAP, norm=norm, zorder=0)
         image.set_interpolation("bilinear")
         self.drawing.density = image
 
     def frame(self) -> None:
         from matplotlib.patches import Circle
 
-        edge = Circle((0, 0), 1, fill=False, edgecolor="0.4", linewidth=1, zorder=1)
+        edge = Circle((0, 0), 1, fill=False, edgecolor=shade(0.6), linewidth=1, zorder=1)
         self.ax.add_patch(edge)
         self.drawing.background.append(edge)
         around = np.linspace(-180, 180, 181)
-        grid = {"color": "0.6", "linewidth": 0.4, "alpha": 0.6}
+        grid = {"color": shade(0.4), "linewidth": 0.4, "alpha": 0.6}
         for latitude in range(-60, 90, 30):
             self.line(unit_vectors(latitude, around), self.drawing.background, grid, dimmed=False)
         for longitude in range(-180, 180, 30):
@@ -196,8 +201,8 @@ class _Globe(_Canvas):
 
     def scatter(self, points: np.ndarray, style: dict[str, Any]) -> None:
         x, y, depth = (points @ self.axes.T).T
-        for rows, shade in ((depth < 0, _DIM), (depth >= 0, 1.0)):
-            artist = self.ax.scatter(x[rows], y[rows], zorder=2 + shade, **rows_of(style, rows, shade))
+        for rows, alpha in ((depth < 0, _DIM), (depth >= 0, 1.0)):
+            artist = self.ax.scatter(x[rows], y[rows], zorder=2 + alpha, **rows_of(style, rows, alpha))
             self.drawing.points.append(artist)
 
     def line(
@@ -235,19 +240,20 @@ class _Mollweide(_Canvas):
             points[..., 2], np.hypot(points[..., 0], points[..., 1])
         )
 
-    def density(self, density: Any) -> None:
+    def density(self, density: Any, log: bool) -> None:
         longitude, latitude = np.linspace(-180, 180, 361), np.linspace(-90, 90, 181)
         a, b = np.meshgrid(latitude[:-1] + 0.5, longitude[:-1] + 0.5, indexing="ij")
         values = density_at(density, unit_vectors(a, b))
+        sides, norm = (np.radians(longitude), np.radians(latitude)), density_norm(values, log=log)
         self.drawing.density = self.ax.pcolormesh(
-            np.radians(longitude), np.radians(latitude), values, cmap=DENSITY_MAP, vmin=0, rasterized=True, zorder=0
+            *sides, values, cmap=DENSITY_MAP, norm=norm, rasterized=True, zorder=0
         )
 
     def frame(self) -> None:
-        self.ax.grid(color="0.6", linewidth=0.4, alpha=0.6)
+        self.ax.grid(color=shade(0.4), linewidth=0.4, alpha=0.6)
         self.ax.set_xticks(np.radians(range(-120, 121, 60)))
         self.ax.set_yticks(np.radians(range(-60, 61, 30)))
-        self.ax.tick_params(labelsize=7, colors="0.35")
+        self.ax.tick_params(labelsize=7, colors=shade(0.65))
         if self.drawing.density is not None:  # longitudes stand inside the map
             self.ax.tick_params(axis="x", colors="0.9")
 
@@ -267,11 +273,11 @@ class _Mollweide(_Canvas):
 class _Solid(_Canvas):
     """matplotlib's 3d axes; the side away from the first view is dimmed."""
 
-    def density(self, density: Any) -> None:
+    def density(self, density: Any, log: bool) -> None:
         latitude, longitude = np.linspace(-90, 90, 91), np.linspace(-180, 180, 181)
         corners = unit_vectors(*np.meshgrid(latitude, longitude, indexing="ij"))
         values = density_at(density, unit_vectors(*np.meshgrid(latitude[:-1] + 1, longitude[:-1] + 1, indexing="ij")))
-        scale = surface_colours(values)
+        scale = surface_colours(values, log=log)
         surface = self.ax.plot_surface(  # type: ignore[attr-defined]
             *np.moveaxis(corners, -1, 0),
             facecolors=scale.to_rgba(values),
@@ -290,7 +296,7 @@ class _Solid(_Canvas):
         self.ax.computed_zorder = False  # type: ignore[attr-defined]  # ours knows which side is hidden
         self.ax.set_axis_off()
         around = np.linspace(-180, 180, 121)
-        grid = {"color": "0.5", "linewidth": 0.4, "alpha": 0.6}
+        grid = {"color": shade(0.5), "linewidth": 0.4, "alpha": 0.6}
         for latitude in range(-60, 90, 30):
             self.line(unit_vectors(latitude, around), self.drawing.background, grid, dimmed=False)
         for longitude in range(-180, 180, 30):
@@ -298,9 +304,9 @@ class _Solid(_Canvas):
 
     def scatter(self, points: np.ndarray, style: dict[str, Any]) -> None:
         depth = points @ self.axes[2]
-        for rows, shade in ((depth < 0, _DIM), (depth >= 0, 1.0)):
-            style_of_rows = rows_of(style, rows, shade)
-            artist = self.ax.scatter(*1.01 * points[rows].T, depthshade=False, zorder=3 * shade, **style_of_rows)
+        for rows, alpha in ((depth < 0, _DIM), (depth >= 0, 1.0)):
+            style_of_rows = rows_of(style, rows, alpha)
+            artist = self.ax.scatter(*1.01 * points[rows].T, depthshade=False, zorder=3 * alpha, **style_of_rows)
             self.drawing.points.append(artist)
 
     def line(

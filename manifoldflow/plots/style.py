@@ -1,20 +1,23 @@
 """What every figure shares: axes to draw on, colours that anybody can tell apart, inputs as arrays."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import torch
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context, rcParams
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import LogNorm, Normalize, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-__all__ = ["COLOURS", "Drawing", "figure_with_axes", "line_style"]
+from ..checks import check_choice
+
+__all__ = ["COLOURS", "Drawing", "figure_with_axes", "line_style", "theme"]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, told apart with any colour vision."""
@@ -23,6 +26,33 @@ _LINES = ("-", "--", ":", "-.")  # so that curves which coincide both show
 
 DENSITY_MAP = "cividis"
 POINT_COLOUR = "#D55E00"
+_THEMES = {"light": ("#ffffff", "#1b1f24"), "dark": ("#0d1117", "#e6edf3")}
+_DECADES = 3
+
+
+def theme(name: str) -> AbstractContextManager[None]:
+    """A context in which figures are drawn for light or for dark pages.
+
+    Args:
+        name: "light" or "dark". It sets matplotlib's colours of paper and ink, which all figures here follow.
+
+    Raises:
+        ValueError: Another name.
+
+    Example:
+        >>> with theme("dark"):
+        ...     drawing = plot_simplex(torch.tensor([[0.2, 0.3, 0.5]]))
+    """
+    paper, ink = _THEMES[check_choice("name", name, _THEMES)]
+    papers = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor")
+    inks = ("text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor", "xtick.color", "ytick.color")
+    return rc_context(dict.fromkeys(papers, paper) | dict.fromkeys(inks, ink))
+
+
+def shade(share: float) -> str:
+    """The colour that lies between paper (0) and ink (1) of the figures drawn now."""
+    paper, ink = (np.array(to_rgb(rcParams[key])) for key in ("figure.facecolor", "text.color"))
+    return to_hex(paper + share * (ink - paper))
 
 
 class Drawing:
@@ -91,23 +121,29 @@ def point_style(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def path_style(number: int) -> dict[str, Any]:
-    """The look of the path of that number: its colour in a white border, which shows on any density."""
+    """The look of the path of that number: its colour in a border of the paper's, which shows on any density."""
     return {
         "color": COLOURS[number % len(COLOURS)],
         "linewidth": 2,
-        "path_effects": [withStroke(linewidth=3.6, foreground="white")],
+        "path_effects": [withStroke(linewidth=3.6, foreground=shade(0))],
     }
 
 
-def rows_of(style: dict[str, Any], rows: np.ndarray, shade: float) -> dict[str, Any]:
-    """The style of some of the points, dimmed by `shade`: what is given for each point is given for those."""
+def rows_of(style: dict[str, Any], rows: np.ndarray, alpha: float) -> dict[str, Any]:
+    """The style of some of the points, dimmed by `alpha`: what is given for each point is given for those."""
     chosen = {k: v[rows] if isinstance(v, np.ndarray | Tensor) and len(v) == len(rows) else v for k, v in style.items()}
-    return chosen | {"alpha": chosen.get("alpha", 1.0) * shade}
+    return chosen | {"alpha": chosen.get("alpha", 1.0) * alpha}
 
 
-def surface_colours(values: np.ndarray) -> ScalarMappable:
-    """The colours of a density from 0 to its largest value."""
-    return ScalarMappable(Normalize(0, values.max()), colormaps[DENSITY_MAP])
+def density_norm(values: np.ndarray, *, log: bool = False) -> Normalize:
+    """The scale of a density's colours: from 0 to its largest value, or the three decades below that one."""
+    largest = float(np.nanmax(values))
+    return LogNorm(largest * 10.0**-_DECADES, largest, clip=True) if log else Normalize(0, largest)
+
+
+def surface_colours(values: np.ndarray, *, log: bool = False) -> ScalarMappable:
+    """The colours of a density, as `density_norm` scales them."""
+    return ScalarMappable(density_norm(values, log=log), colormaps[DENSITY_MAP])
 
 
 def own_axes(ax: Axes | None, projection: str | None, size: tuple[float, float]) -> Axes:

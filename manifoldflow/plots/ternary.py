@@ -16,6 +16,7 @@ from .style import (
     path_style,
     point_style,
     polylines,
+    shade,
 )
 
 __all__ = ["plot_simplex"]
@@ -117,14 +118,14 @@ def _fill(drawing: Drawing, density: Any) -> None:
 def _frame(drawing: Drawing, names: tuple[str, str, str]) -> None:
     """Outline, grid, ticks and names; the numbers lean along the grid lines that they belong to."""
     ax = drawing.ax
-    drawing.background += ax.plot(*_CORNERS[[0, 1, 2, 0]].T, color="0.25", linewidth=1.2, zorder=2)
+    drawing.background += ax.plot(*_CORNERS[[0, 1, 2, 0]].T, color=shade(0.75), linewidth=1.2, zorder=2)
     # Of each part: its corner, the corner where its tick marks start from none of it, and where the numbers go.
     sides = ((0, 1, 2, (0.02, -0.035), -60), (1, 2, 0, (0.02, 0.035), 60), (2, 0, 1, (-0.04, 0.0), 0))
     for full, empty, other, shift, angle in sides:
         for share in _TICKS:
             start = share * _CORNERS[full] + (1 - share) * _CORNERS[empty]
             end = share * _CORNERS[full] + (1 - share) * _CORNERS[other]
-            drawing.background += ax.plot(*np.stack([start, end]).T, color="0.6", linewidth=0.4, zorder=1)
+            drawing.background += ax.plot(*np.stack([start, end]).T, color=shade(0.4), linewidth=0.4, zorder=1)
             x, y = start + shift
             drawing.background.append(
                 ax.text(
@@ -132,7 +133,7 @@ def _frame(drawing: Drawing, names: tuple[str, str, str]) -> None:
                     y,
                     f"{share:.1f}",
                     fontsize=8,
-                    color="0.3",
+                    color=shade(0.7),
                     ha="center",
                     va="center",
                     rotation=angle,

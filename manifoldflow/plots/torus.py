@@ -18,6 +18,7 @@ from .style import (
     point_style,
     polylines,
     rows_of,
+    shade,
     surface_colours,
 )
 
@@ -188,10 +189,10 @@ def _solid_points(drawing: Drawing, angles: np.ndarray, style: dict[str, Any]) -
     """Points whose side of the tube faces away from the eye are dimmed."""
     eye = np.array([math.cos(_EYE[0]) * math.cos(_EYE[1]), math.cos(_EYE[0]) * math.sin(_EYE[1]), math.sin(_EYE[0])])
     facing = (_ring(angles, 1.02) - _ring(angles, 1.0)) @ eye
-    for rows, shade in ((facing < 0, 0.25), (facing >= 0, 1.0)):
+    for rows, alpha in ((facing < 0, 0.25), (facing >= 0, 1.0)):
         place = _ring(angles[rows], 1.02)
         drawing.points.append(
-            drawing.ax.scatter(*place.T, depthshade=False, zorder=2 + shade, **rows_of(style, rows, shade))
+            drawing.ax.scatter(*place.T, depthshade=False, zorder=2 + alpha, **rows_of(style, rows, alpha))
         )
 
 
@@ -202,7 +203,7 @@ def _solid_frame(drawing: Drawing, names: tuple[str, str]) -> None:
         corners = _ring(np.stack(np.meshgrid(edges, edges, indexing="ij"), axis=-1))
         drawing.background.append(
             ax.plot_wireframe(  # type: ignore[attr-defined]
-                *np.moveaxis(corners, -1, 0), color="0.6", linewidth=0.3, alpha=0.5, rstride=2, cstride=2
+                *np.moveaxis(corners, -1, 0), color=shade(0.4), linewidth=0.3, alpha=0.5, rstride=2, cstride=2
             )
         )
     ax.set_box_aspect((1, 1, _RADII[1] / sum(_RADII)), zoom=1.3)  # type: ignore[call-arg, arg-type]

@@ -12,7 +12,7 @@ from matplotlib import pyplot
 
 import manifoldflow as mf
 from manifoldflow.data import from_lat_long
-from manifoldflow.plots import plot_path, plot_simplex, plot_sphere, plot_torus
+from manifoldflow.plots import plot_path, plot_simplex, plot_sphere, plot_torus, theme
 from manifoldflow.plots.sphere import _sides, coast_lines, unit_vectors
 from manifoldflow.plots.torus import _in_square
 
@@ -60,6 +60,28 @@ def test_globe_shows_the_density_where_it_is():
     side = np.linspace(-1, 1, image.shape[0])
     assert (side[column], side[row]) == pytest.approx((math.sin(math.radians(30)), 0), abs=0.01)
     assert np.ma.getmaskarray(image)[0, 0]  # beside the disk
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS)
+def test_logarithmic_colours_span_three_decades(projection):
+    base = mf.VonMisesFisher(torch.eye(3)[0], torch.tensor(50.0))
+    low, high = plot_sphere(density=base, projection=projection, view=(0, 0), log_colours=True).density.get_clim()
+    assert high == pytest.approx(float(base.log_prob(base.mode).exp()), rel=0.05)
+    assert high / low == pytest.approx(1000)
+
+
+def test_theme_sets_paper_and_ink_and_puts_them_back():
+    before = matplotlib.rcParams["figure.facecolor"]
+    edges = {}
+    for name in ("light", "dark"):
+        with theme(name):
+            drawing = plot_sphere(torch.eye(3), paths=great_circle())
+            edges[name] = np.mean(drawing.background[0].get_edgecolor()[:3])
+            assert (np.mean(matplotlib.colors.to_rgb(drawing.figure.get_facecolor())) > 0.5) == (name == "light")
+    assert edges["light"] < 0.5 < edges["dark"]
+    assert matplotlib.rcParams["figure.facecolor"] == before
+    with pytest.raises(ValueError, match=r"name: expected 'light' or 'dark', got 'sepia'"):
+        theme("sepia")
 
 
 def test_north_is_up_and_east_is_right():
