@@ -6,6 +6,7 @@ from .flow import FlowTransform, ManifoldFlow, call_and_ladj
 from .glow import PREPROCESSING, Centred, Glow, Logit, Preprocessed
 from .interface import Flow, FlowDistribution, default_base
 from .matching import FlowMatching, Solver, VectorField
+from .splines import Layer, LayeredFlow, MoebiusMixture, RationalQuadratic
 from .zuko import ZukoTransform
 
 __all__ = [
@@ -18,9 +19,13 @@ __all__ = [
     "FlowMatching",
     "FlowTransform",
     "Glow",
+    "Layer",
+    "LayeredFlow",
     "Logit",
     "ManifoldFlow",
+    "MoebiusMixture",
     "Preprocessed",
+    "RationalQuadratic",
     "Solver",
     "VectorField",
     "ZukoTransform",
