@@ -30,7 +30,7 @@ def test_inverse_of_spline(seed, circular, bins, dtype):
     spline = RationalQuadratic(raw, circular=circular)
     y, log_slope = spline(x)
     assert y.dtype == log_slope.dtype == dtype
-    assert (y >= 0).all() and (y <= 1).all()
+    assert (y - 0.5).abs().max() <= 0.5
     # Where the spline is flat, rounding of y moves x by as much as the slope is small.
     assert ((spline.inverse(y) - x).abs() * log_slope.exp().clamp_max(1)).max() < TOLERANCE[dtype] / 10
 
@@ -95,12 +95,14 @@ def test_gradients_are_finite_at_knots_and_ends(circular):
 
 @pytest.mark.parametrize("circular", [False, True])
 def test_gradcheck_of_splines(circular):
-    raw, x = splines(4, circular, 3, torch.float64, size=4, scale=1.0)
-    raw.requires_grad_(), x.requires_grad_()
+    raw, x = splines(4, circular, 2, torch.float64, size=2, scale=1.0)
+    raw.requires_grad_()
+    x.requires_grad_()
 
     def both(raw, x):
         spline = RationalQuadratic(raw, circular=circular)
-        return *spline(x), spline.inverse(x), *spline.from_ends(x, 1 - x), *spline.inverse_from_ends(x, 1 - x)
+        parts = (*spline(x), spline.inverse(x), *spline.from_ends(x, 1 - x), *spline.inverse_from_ends(x, 1 - x))
+        return sum((i + 1) * part for i, part in enumerate(parts))
 
     assert torch.autograd.gradcheck(both, (raw, x))
     assert torch.autograd.gradgradcheck(both, (raw, x))
@@ -148,8 +150,9 @@ def test_moebius_mixture_covers_the_circle_once():
 
 
 def test_gradcheck_of_moebius_mixtures():
-    raw, x = mixtures(7, torch.float64, size=3, m=2)
-    raw.requires_grad_(), x.requires_grad_()
+    raw, x = mixtures(7, torch.float64, size=2, m=2)
+    raw.requires_grad_()
+    x.requires_grad_()
 
     def both(raw, x):
         mixture = MoebiusMixture(raw)

@@ -50,17 +50,21 @@ class LayeredFlow(Flow):
         super().__init__(manifold, base, context_dim)
         self.layers = nn.ModuleList(layers)
 
+    @property
+    def _chain(self) -> list[Layer]:
+        return list(self.layers)  # type: ignore[arg-type]
+
     def encode_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         x, context = _of_one_batch(x, context, len(self.manifold.shape))
         ladj = x.new_zeros(x.shape[: x.ndim - len(self.manifold.shape)])
-        for layer in self.layers:
+        for layer in self._chain:
             x, change = layer.call_and_ladj(x, context)
             ladj = ladj + change
         return x, ladj
 
     def decode(self, s: Tensor, context: Tensor | None = None) -> Tensor:
         s, context = _of_one_batch(s, context, len(self.base.event_shape))
-        for layer in reversed(self.layers):
+        for layer in reversed(self._chain):
             s = layer.inverse(s, context)
         return s
 
