@@ -1,0 +1,160 @@
+"""Sentences that state what the figures of models of points show, whichever way they point."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...evaluation.certify import Estimate
+from .contents import ModelShown, PathShown, PointsPage
+
+__all__ = ["points_findings", "points_introduction"]
+
+_ERRORS = 2
+"""Standard errors from which a difference counts."""
+_LEVEL = 0.05
+_MASS = 0.005
+_EFFECT = 0.01
+
+
+def _listed(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def points_introduction(page: PointsPage) -> str:
+    """How many points there are, where they live, and what is compared."""
+    train, held_out = len(page.train), len(page.held_out)
+    paths = f" {len(page.paths)} kinds of paths join the same pairs of points." if page.paths else ""
+    models = "One model was" if len(page.models) == 1 else f"{len(page.models)} models were"
+    return (
+        f"{train + held_out:,} points on {page.space!r}: {models} fitted to {train:,} of them and judged by the "
+        f"{held_out:,} others.{paths}"
+    )
+
+
+def points_findings(page: PointsPage) -> list[str]:
+    """Statements about likelihood, copies, normalisation, samples, calibration and paths, each with its figures."""
+    return [
+        *_likelihood(page.models),
+        *_copies(page.models),
+        *_normalisation(page.models),
+        *_samples(page.models),
+        *_calibration(page.models),
+        *_typicality(page.paths),
+    ]
+
+
+def _nats(model: ModelShown) -> str:
+    nll = model.certificate.nll
+    return f"{nll.value:z.3f} ± {nll.error:.3f}"
+
+
+def _apart(a: Estimate, b: Estimate) -> bool:
+    return abs(a.value - b.value) > _ERRORS * math.hypot(a.error, b.error)
+
+
+def _likelihood(models: Sequence[ModelShown]) -> list[str]:
+    ordered = sorted(models, key=lambda model: model.certificate.nll.value)
+    best, controls = ordered[0], [model for model in ordered if model.is_control]
+    role = ", the control," if best.is_control else ""
+    if len(ordered) == 1:
+        return [f"{best.name} has a held-out negative log-likelihood of {_nats(best)} nats."]
+    first = f"{best.name}{role} has the lowest held-out negative log-likelihood: {_nats(best)} nats."
+    near = [m for m in ordered[1:] if not _apart(best.certificate.nll, m.certificate.nll)]
+    if near:
+        first += (
+            f" Their own errors do not tell {_listed([f'{m.name} ({_nats(m)})' for m in near])} apart from it "
+            f"(less than {_ERRORS} standard errors)."
+        )
+    found = [first]
+    if controls and not best.is_control:
+        control = controls[0]
+        gain = control.certificate.nll.value - best.certificate.nll.value
+        found.append(f"That is {gain:.3f} nats below the control, {control.name} ({_nats(control)}).")
+    elif controls:
+        found.append("No model here beats the control.")
+    return found
+
+
+def _copies(models: Sequence[ModelShown]) -> list[str]:
+    share = models[0].certificate.copies
+    if not share:
+        return ["No held-out point is an exact copy of a training point."]
+    start = f"{share:.1%} of the held-out points are exact copies of training points, which reward mass put on copies."
+    left = [(m, m.certificate.nll_without_copies) for m in models]
+    kept = sorted(((m, nll) for m, nll in left if nll is not None), key=lambda pair: pair[1].value)
+    if not kept:
+        return [f"{start} No other points are left to judge by."]
+    figures = "; ".join(f"{m.name} {nll.value:z.3f} ± {nll.error:.3f}" for m, nll in kept)
+    return [f"{start} Without them: {figures}."]
+
+
+def _normalisation(models: Sequence[ModelShown]) -> list[str]:
+    found = []
+    wrong = [m for m in models if abs(m.certificate.mass.value - 1) > max(_MASS, 3 * m.certificate.mass.error)]
+    for model in wrong:
+        mass = model.certificate.mass
+        if mass.value > 0:
+            way = "low" if mass.value > 1 else "high"
+            reading = f"its negative log-likelihood is {abs(math.log(mass.value)):.3f} nats too {way}"
+        else:
+            reading = "its likelihood means nothing"
+        found.append(
+            f"The density of {model.name} integrates to {mass.value:.4f} ± {mass.error:.1g}, not to one: {reading}."
+        )
+    if not wrong:
+        off = max(abs(m.certificate.mass.value - 1) for m in models)
+        found.append(f"Every density integrates to one: the largest error found is {off:.1g}.")
+    for model in models:
+        effect = model.certificate.tolerance_effect
+        if effect is not None and abs(effect) > _EFFECT:
+            found.append(
+                f"Halving the solver's tolerance moves the likelihood of {model.name} by {effect:+.3f} nats: lower it."
+            )
+    return found
+
+
+def _samples(models: Sequence[ModelShown]) -> list[str]:
+    tested = [(m.name, m.two_sample_p) for m in models if m.two_sample_p is not None]
+    alike = [f"{name} (p = {p:.3f})" for name, p in tested if p >= _LEVEL]
+    differ = [f"{name} (p = {p:.3f})" for name, p in tested if p < _LEVEL]
+    found = []
+    if alike:
+        found.append(
+            f"A two-sample test does not tell samples of {_listed(alike)} from held-out points at the "
+            f"{_LEVEL:.0%} level."
+        )
+    if differ:
+        found.append(f"Samples of {_listed(differ)} differ from held-out points by the two-sample test.")
+    return found
+
+
+def _calibration(models: Sequence[ModelShown]) -> list[str]:
+    off, seen = [], False
+    for model in models:
+        for level, share in model.calibration:
+            seen = True
+            if abs(share.value - level) > 3 * share.error:
+                off.append(f"{model.name}'s {level:.0%} region holds {share.value:.1%} ± {share.error:.1%}")
+    if not seen:
+        return []
+    if not off:
+        return ["The highest-density regions of every model hold as many held-out points as they should."]
+    return [f"Regions that hold too many or too few held-out points: {'; '.join(off)}."]
+
+
+def _typicality(paths: Sequence[PathShown]) -> list[str]:
+    known = [(p, np.asarray(p.typicality, np.float64)) for p in paths if p.typicality is not None]
+    if not known:
+        return []
+    halfway = [(p, float(np.nanmean(values[:, values.shape[1] // 2]))) for p, values in known]
+    ordered = sorted(halfway, key=lambda pair: -pair[1])
+    models = {p.model for p, _ in ordered}
+    figures = "; ".join(
+        f"{p.name} {value:.2f}" + (f" by {p.model}" if p.model and len(models) > 1 else "") for p, value in ordered
+    )
+    found = [f"Typicality halfway, mean over the pairs (0.5 for draws, near 0 off the data): {figures}."]
+    pairs = known[0][1].shape[0]
+    if pairs == 1:
+        found.append("This is one pair: other pairs may differ.")
+    return found

@@ -1,0 +1,1 @@
+export { geoGraticule10, geoOrthographic, geoPath } from "d3-geo";
