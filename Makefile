@@ -8,8 +8,11 @@ DEVICE ?= cpu
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations 20
 
-.PHONY: bench coverage demo docs test test-all test-browser lint format types imports wheel clean
-.DEFAULT_GOAL := test
+.PHONY: help bench coverage demo docs test test-all test-browser lint format types imports wheel clean
+.DEFAULT_GOAL := help
+
+help:  ## These lines
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -55,22 +58,22 @@ docs: $(VENV)/.docs  ## The documentation, its tutorials executed: docs/_build/h
 bench: $(VENV)/.bench  ## Every comparison with other libraries: writes docs/benchmarks.md (DEVICE=cuda: docs/benchmarks_cuda.md)
 	$(BIN)/python -m benchmarks.peers --device $(DEVICE)
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev  ## Style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: $(VENV)/.dev
+format: $(VENV)/.dev  ## Put style and format right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-types: $(VENV)/.dev
+types: $(VENV)/.dev  ## Types
 	$(BIN)/mypy
 
-imports: $(VENV)/.dev
+imports: $(VENV)/.dev  ## That imports point one way
 	$(BIN)/lint-imports
 
-wheel: $(VENV)/.dev
+wheel: $(VENV)/.dev  ## dist/*.whl
 	$(BIN)/python -m build --wheel
 
-clean:
+clean:  ## Remove what was built
 	rm -rf build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache

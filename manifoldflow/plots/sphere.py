@@ -31,7 +31,7 @@ __all__ = ["plot_sphere"]
 
 _AXES = {"globe": None, "mollweide": "mollweide", "3d": "3d"}
 _SIZES = {"globe": (5.2, 5.0), "mollweide": (8.0, 4.4), "3d": (5.2, 5.0)}
-_PIXELS = 401
+_PIXELS = 301
 _DIM = 0.18
 
 
