@@ -8,7 +8,7 @@ import runpy
 import pytest
 
 import manifoldflow as mf
-from manifoldflow.data import DATA_SETS
+from manifoldflow.data import DATA_SETS, POINT_SETS
 from manifoldflow.interpolation import METHODS
 
 from .pages import ROOT, blocks, run_python
@@ -49,7 +49,7 @@ def test_names_of_the_package_itself_are_listed():
     assert all(f"`{name}`" in text for name in short)
 
 
-PAGES = {"docs/data.md": 1, "docs/distributions.md": 3, "docs/geometry.md": 1, "docs/realism.md": 1}
+PAGES = {"docs/data.md": 2, "docs/distributions.md": 3, "docs/geometry.md": 1, "docs/realism.md": 1}
 
 
 @pytest.mark.parametrize(("page", "count"), PAGES.items())
@@ -66,7 +66,9 @@ def test_the_page_on_interpolation_runs():
 
 
 @pytest.mark.parametrize(
-    ("page", "names"), [("interpolation.md", METHODS), ("data.md", DATA_SETS)], ids=["methods", "data"]
+    ("page", "names"),
+    [("interpolation.md", METHODS), ("data.md", DATA_SETS), ("data.md", POINT_SETS)],
+    ids=["methods", "data", "points"],
 )
 def test_the_tables_list_every_method_and_every_named_data_set(page, names):
     first_cells = re.findall(r"^\| (`.*?) \|", (DOCS / page).read_text(encoding="utf-8"), flags=re.MULTILINE)

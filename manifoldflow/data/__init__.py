@@ -1,4 +1,4 @@
-"""Data: readers of images and of places on the Earth, splits, dequantisation and bits per dimension."""
+"""Data: readers of images and of points of manifolds, splits, dequantisation and bits per dimension."""
 
 from .arrays import images_from_array, read_numpy
 from .celeba import read_celeba
@@ -8,12 +8,20 @@ from .folder import read_image_folder
 from .idx import read_idx, read_idx_folder
 from .images import ImageSet, reduce_bits, split, split_published
 from .lat_long import EARTH, from_lat_long, load_earth, read_lat_long, to_lat_long
+from .layouts import Layout
+from .point_sets import PointSet, PointSplit, ReadingSummary, split_hash
+from .points import POINT_SETS, load_points
 from .sources import DATA_SETS, load_images
 
 __all__ = [
     "DATA_SETS",
     "EARTH",
     "ImageSet",
+    "Layout",
+    "POINT_SETS",
+    "PointSet",
+    "PointSplit",
+    "ReadingSummary",
     "bits_per_dim",
     "dequantise",
     "from_lat_long",
@@ -21,6 +29,7 @@ __all__ = [
     "images_from_array",
     "load_earth",
     "load_images",
+    "load_points",
     "quantise",
     "read_celeba",
     "read_cifar10",
@@ -32,6 +41,7 @@ __all__ = [
     "read_numpy",
     "reduce_bits",
     "split",
+    "split_hash",
     "split_published",
     "to_lat_long",
 ]

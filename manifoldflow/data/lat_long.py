@@ -1,9 +1,8 @@
 """Points on the Earth: latitude and longitude in degrees from CSV files, as unit vectors of the sphere S^2."""
 
-import csv
 import gzip
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from ..checks import check_choice
 from ..errors import DataError
+from .tables import Table, is_number, parse_table, read_table
 
 __all__ = ["EARTH", "from_lat_long", "load_earth", "read_lat_long", "to_lat_long"]
 
@@ -54,14 +54,7 @@ def read_lat_long(path: Path) -> Tensor:
     Raises:
         DataError: The file is missing, holds no places, or a line of it is not as expected; it names the line.
     """
-    path = Path(path)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return _places(file, path)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: expected CSV text ({error})") from error
+    return places_of(read_table(path))
 
 
 def load_earth(name: str) -> Tensor:
@@ -81,60 +74,68 @@ def load_earth(name: str) -> Tensor:
         >>> load_earth("volcano").shape
         torch.Size([827, 3])
     """
-    file = files(__package__) / "earth" / f"{check_choice('name', name, EARTH)}.csv.gz"
-    return _places(gzip.decompress(file.read_bytes()).decode().splitlines(), name)
+    return places_of(earth_table(check_choice("name", name, EARTH)))
 
 
-def _places(lines: Iterable[str], source: object) -> Tensor:
-    """Unit vectors of the places in lines of CSV text; errors name the source and the line."""
-    places: list[list[float]] = []
-    columns: tuple[int, int] | None = None
-    for number, line in enumerate(lines, 1):
-        row = [cell.strip() for cell in next(csv.reader([line]), [])]
-        if not any(row) or row[0].startswith("#"):
-            continue
-        where = f"{source}: line {number}"
-        if columns is None:
-            columns = _columns(row, where)
-            if not _is_number(row[columns[0]]):
-                continue
-        elif max(columns) >= len(row):
-            raise DataError(f"{where}: expected at least {max(columns) + 1} columns, got {len(row)}")
-        places.append([_degrees(row[i], name, where) for i, name in zip(columns, _LIMITS)])
-    if not places:
-        raise DataError(f"{source}: expected lines of latitude and longitude, found none")
+def earth_table(name: str) -> Table:
+    """Latitudes and longitudes of a set that ships with the package."""
+    file = files(__package__) / "earth" / f"{name}.csv.gz"
+    return parse_table(gzip.decompress(file.read_bytes()).decode().splitlines(), name)
+
+
+def places_of(table: Table) -> Tensor:
+    """Unit vectors (N, 3), float64, of the places in a table; `read_lat_long` says which columns and what it raises."""
+    columns = lat_long_columns(table)
+    if not table.rows:
+        raise DataError(f"{table.source}: expected lines of latitude and longitude, found none")
+    places = [
+        [_degrees(table.cell(row, column), name, table.where(row)) for column, name in zip(columns, _LIMITS)]
+        for row in range(len(table.rows))
+    ]
     return from_lat_long(torch.tensor(places, dtype=torch.float64))
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def lat_long_columns(table: Table) -> tuple[int, int]:
+    """Which columns hold latitude and longitude.
 
-
-def _columns(row: list[str], where: str) -> tuple[int, int]:
-    """Which columns hold latitude and longitude, from the first line."""
-    if all(map(_is_number, row)):
-        if len(row) != 2:
-            raise DataError(f"{where}: expected two columns, or a header that names them, got {len(row)} columns")
+    Raises:
+        DataError: No or several columns have such names, or there are no names and not two columns.
+    """
+    if table.names is None:
+        if table.width not in (0, 2):
+            raise DataError(
+                f"{table.where(0)}: expected two columns, or a header that names them, got {table.width} columns"
+            )
         return 0, 1
-    found = [
-        [i for i, cell in enumerate(row) if cell.lower().startswith(names)] for names in (("lat",), ("lon", "lng"))
-    ]
-    if not all(len(indices) == 1 for indices in found):
+    latitude, longitude = named_lat_long(table.names)
+    if len(latitude) != 1 or len(longitude) != 1:
         raise DataError(
-            f"{where}: expected one column named lat... and one named lon... or lng, got {', '.join(row)!r:.100}"
+            f"{table.source}: line {table.header}: expected one column named lat... and one named lon... or lng, "
+            f"got {', '.join(table.names)!r:.100}"
         )
-    return found[0][0], found[1][0]
+    return latitude[0], longitude[0]
 
 
-def _degrees(cell: str, name: str, where: str) -> float:
+def named_lat_long(names: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Indices of the names that begin as those of latitudes and longitudes do."""
+    starts: tuple[tuple[str, ...], ...] = ("lat",), ("lon", "lng")
+    latitude, longitude = ([i for i, name in enumerate(names) if name.lower().startswith(start)] for start in starts)
+    return latitude, longitude
+
+
+def check_degrees(value: float, name: str, where: str) -> float:
+    """The value, if it can be a latitude or a longitude.
+
+    Raises:
+        DataError: It is NaN or outside the limits.
+    """
     low, high = _LIMITS[name]
-    if not _is_number(cell):
-        raise DataError(f"{where}: {name}: expected degrees, got {cell!r:.40}")
-    value = float(cell)
     if not (math.isfinite(value) and low <= value <= high):
         raise DataError(f"{where}: {name}: expected {low:g} to {high:g} degrees, got {value}")
     return value
+
+
+def _degrees(cell: str, name: str, where: str) -> float:
+    if not is_number(cell):
+        raise DataError(f"{where}: {name}: expected degrees, got {cell!r:.40}")
+    return check_degrees(float(cell), name, where)

@@ -5,7 +5,6 @@ solver's tolerance can each move a negative log-likelihood by more than papers d
 it.
 """
 
-import hashlib
 import math
 import time
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..checks import as_tensor, check_integer, check_number, describe
+from ..data.point_sets import copies_of, split_hash
 from ..distributions import KernelDensity
 from ..manifolds import Euclidean, Product
 from .quadrature import has_quadrature, quadrature
@@ -194,22 +194,6 @@ def log_densities(distribution: Any, points: Tensor) -> Tensor:
             "check the point, or train with a lower learning rate"
         )
     return values
-
-
-def copies_of(points: Tensor, train: Tensor) -> Tensor:
-    """Which points are, to the last bit, in the training set: booleans `(N,)`."""
-    known = {row.tobytes() for row in train.detach().cpu().numpy()}
-    rows = points.detach().cpu().to(train.dtype).numpy()
-    return torch.tensor([row.tobytes() in known for row in rows], dtype=torch.bool)
-
-
-def split_hash(*parts: Tensor) -> str:
-    """Twelve hexadecimal digits that name a split: SHA-256 of the parts' shapes and values as float64."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(repr(tuple(part.shape)).encode())
-        digest.update(part.detach().cpu().double().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]
 
 
 def total_mass(distribution: Any, samples: int = 20_000) -> tuple[Estimate, str]:
