@@ -11,6 +11,7 @@ from torch.distributions.constraints import Constraint
 
 from .._geomstats import Manifold
 from ..manifolds import Torus
+from ..manifolds.rows import is_eager
 from ..manifolds.torus import wrap
 from ..special import (
     log_ndtri,
@@ -145,6 +146,9 @@ class VonMises(BaseDistribution):
         """Exact draws, differentiable in both parameters: implicit reparameterisation of the angle to the mean."""
         shape = self._extended_shape(sample_shape)
         kappa = self.concentration.double().expand(shape)
+        if is_eager() and not kappa.requires_grad and not bool(self.concentration.any()):  # uniform
+            turn = torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device)
+            return wrap(self.loc + 2 * math.pi * turn)
         theta = ReparameterisedAngle.apply(kappa, 2) if kappa.requires_grad else sample_angle(kappa, 2)
         sign = torch.randint(0, 2, shape, dtype=theta.dtype, device=theta.device).mul_(2).sub_(1)
         return wrap(self.loc + (sign * theta).to(self.loc.dtype))

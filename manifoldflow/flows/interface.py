@@ -12,8 +12,8 @@ from torch.distributions.constraints import Constraint
 
 from .._geomstats import Manifold
 from ..checks import check_tensors, describe
-from ..distributions import Dirichlet, Gaussian, SphericalUniform
-from ..manifolds import Euclidean, Hypersphere, Simplex
+from ..distributions import Dirichlet, Gaussian, SphericalUniform, VonMises
+from ..manifolds import Euclidean, Hypersphere, Simplex, Torus
 
 __all__ = ["Flow", "FlowDistribution", "default_base"]
 
@@ -39,6 +39,12 @@ def _(space: Hypersphere) -> SphericalUniform:
 @default_base.register
 def _(space: Simplex) -> Dirichlet:
     return Dirichlet(torch.ones(space.dim + 1))
+
+
+@default_base.register
+def _(space: Torus) -> VonMises:
+    """The uniform law: concentrations 0."""
+    return VonMises(torch.zeros(space.dim), torch.zeros(space.dim))
 
 
 @default_base.register

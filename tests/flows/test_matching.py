@@ -14,7 +14,7 @@ from manifoldflow.evaluation.quadrature import quadrature
 from manifoldflow.flows.interface import Flow
 from manifoldflow.flows.matching import FlowMatching, Solver, VectorField, geodesic_path, optimal_transport
 from manifoldflow.flows.matching.divergence import divergence, log_volume_density, tangent_basis
-from manifoldflow.manifolds import Euclidean, Hypersphere, Product, Simplex, check_points
+from manifoldflow.manifolds import Euclidean, Hypersphere, Product, Simplex, Torus, check_points
 
 SPACES = {
     "circle": Hypersphere(1),
@@ -23,6 +23,7 @@ SPACES = {
     "simplex": Simplex(2),
     "simplex, Aitchison": Simplex(2, metric="aitchison"),
     "plane": Euclidean(2),
+    "torus": Torus(2),
     "product": Product([Hypersphere(2), Euclidean(1)]),
 }
 
@@ -89,14 +90,14 @@ def test_geodesic_paths_join_draws_and_data_at_their_own_speed(name):
     torch.testing.assert_close(x[-1], end[-1])
 
 
-@pytest.mark.parametrize("name", ["circle", "sphere", "simplex"])
+@pytest.mark.parametrize("name", ["circle", "sphere", "simplex", "torus"])
 def test_density_has_mass_one(name):
     space = SPACES[name]
     flow = rough(space, scale=0.25)
     points, weights = quadrature(space, 24)
     with torch.no_grad():
         density = flow.log_prob(points).exp()
-    assert float(density.std()) > 0.01
+    assert float(density.std()) > 0.1 * float(density.mean())
     assert float((density * weights).sum()) == pytest.approx(1, abs=3e-3 if name == "simplex" else 1e-4)
 
 
@@ -164,7 +165,8 @@ def test_hutchinson_agrees_with_the_exact_divergence_within_its_error():
 @given(seed=st.integers(0, 2**31))
 def test_the_flow_of_a_rotated_field_is_the_rotated_flow(seed):
     space = Hypersphere(2)
-    flow = rough(space, seed=seed % 7)
+    solver = Solver("rk4", steps=8)
+    flow = rough(space, seed=seed % 7, solver=solver)
     torch.manual_seed(seed)
     turn = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))[0]
 
@@ -172,11 +174,12 @@ def test_the_flow_of_a_rotated_field_is_the_rotated_flow(seed):
         def forward(self, t, x, context=None):
             return flow.field(t, x @ turn) @ turn.mT
 
-    rotated = FlowMatching(space, field=Turned())
+    rotated = FlowMatching(space, field=Turned(), solver=solver)
     x = points_of(space)
     with torch.no_grad():
-        torch.testing.assert_close(rotated.log_prob(x @ turn.mT), flow.log_prob(x), rtol=0, atol=2e-5)
-        torch.testing.assert_close(rotated.decode(x @ turn.mT), flow.decode(x) @ turn.mT, rtol=0, atol=2e-5)
+        assert (flow.decode(x) - x).abs().max() > 1e-2
+        torch.testing.assert_close(rotated.log_prob(x @ turn.mT), flow.log_prob(x), rtol=0, atol=1e-9)
+        torch.testing.assert_close(rotated.decode(x @ turn.mT), flow.decode(x) @ turn.mT, rtol=0, atol=1e-9)
 
 
 def test_training_finds_a_mixture_on_the_sphere():

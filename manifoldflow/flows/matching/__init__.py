@@ -3,6 +3,16 @@
 from .couplings import COUPLINGS, optimal_transport
 from .fields import VectorField
 from .integrate import Solution, Solver
-from .matching import FlowMatching, geodesic_path
+from .matching import FlowMatching
+from .paths import cut_locus, geodesic_path
 
-__all__ = ["COUPLINGS", "FlowMatching", "Solution", "Solver", "VectorField", "geodesic_path", "optimal_transport"]
+__all__ = [
+    "COUPLINGS",
+    "FlowMatching",
+    "Solution",
+    "Solver",
+    "VectorField",
+    "cut_locus",
+    "geodesic_path",
+    "optimal_transport",
+]

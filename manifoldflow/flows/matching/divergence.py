@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import jvp, vmap
 
 from ..._geomstats import Manifold
-from ...manifolds import Euclidean, Hypersphere, Product, Simplex, broadcasting
+from ...manifolds import Euclidean, Hypersphere, Product, Simplex, Torus, broadcasting
 from ...manifolds.adapter import flattened
 from ...manifolds.rows import load_forward_mode
 from ...manifolds.space import Space
@@ -78,8 +78,9 @@ def _(space: Hypersphere, x: Tensor) -> Tensor:
     return eye[1:] - 2 * mirror[..., 1:, None] * mirror[..., None, :]
 
 
-@tangent_basis.register
-def _(space: Euclidean, x: Tensor) -> Tensor:
+@tangent_basis.register(Euclidean)
+@tangent_basis.register(Torus)
+def _(space: Manifold, x: Tensor) -> Tensor:
     eye = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
     return eye.expand(*x.shape[:-1], *eye.shape)
 

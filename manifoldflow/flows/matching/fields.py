@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..._geomstats import Manifold
 from ...checks import check_integer
-from ...manifolds import Product
+from ...manifolds import Product, Torus
 
 __all__ = ["VectorField", "features"]
 
@@ -17,6 +17,12 @@ __all__ = ["VectorField", "features"]
 def features(space: Manifold, x: Tensor) -> Tensor:
     """What a network reads of points `(*batch, *space.shape)`: their coordinates, flat."""
     return x.flatten(x.ndim - len(space.shape)) if space.shape else x[..., None]
+
+
+@features.register
+def _(space: Torus, x: Tensor) -> Tensor:
+    """Cosines and sines of the angles."""
+    return torch.cat([x.cos(), x.sin()], dim=-1)
 
 
 @features.register

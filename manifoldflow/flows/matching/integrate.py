@@ -34,7 +34,7 @@ class Solver:
         method: An adaptive method of torchdiffeq ("dopri5", "dopri8", "bosh3"), one of fixed steps in the ambient space
             ("euler", "midpoint", "rk4": orders 1, 2, 4), or geodesic steps of fixed size ("geodesic-euler",
             "geodesic-midpoint", "geodesic-rk4": orders 1, 2, 4), which never leave the space.
-        tolerance: Relative and absolute, of the adaptive methods.
+        tolerance: Relative and absolute, of the adaptive methods; it holds for every point of a batch.
         steps: Of the others.
     """
 
@@ -131,7 +131,7 @@ def _torchdiffeq(
             "or use solver=Solver('geodesic-midpoint')"
         ) from error
     times = torch.tensor([start, end], dtype=state[0].dtype, device=state[0].device)
-    options: dict[str, Any] = {"rtol": solver.tolerance, "atol": solver.tolerance}
+    options: dict[str, Any] = {"rtol": solver.tolerance, "atol": solver.tolerance, "options": {"norm": _worst}}
     if not solver.adaptive:
         options = {"options": {"step_size": abs(end - start) / solver.steps}}
     try:
@@ -142,6 +142,13 @@ def _torchdiffeq(
             "the field may be too steep: raise the tolerance, train it longer, or use fixed steps"
         ) from error
     return path[-1], integrals[-1]
+
+
+def _worst(state: tuple[Tensor, Tensor]) -> Tensor:
+    """The largest root mean square of a point's coordinates, or integral: torchdiffeq's own averages over the batch."""
+    points, integrals = state
+    largest = points.flatten(1).square().mean(-1).amax() if points.ndim > 1 else points.square().mean()
+    return (torch.maximum(largest, integrals.square().amax()) if integrals.numel() else largest).sqrt()
 
 
 def _geodesic_steps(

@@ -1,6 +1,5 @@
 """Riemannian flow matching: a velocity field trained by regression, whose flow carries a base law to the data."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,28 +16,12 @@ from .couplings import Coupling, find_coupling
 from .divergence import divergence, estimated_divergence, log_volume_density
 from .fields import VectorField
 from .integrate import Solution, Solver, integrate
+from .paths import ConditionalPath, cut_locus, geodesic_path
 
-__all__ = ["FlowMatching", "geodesic_path"]
+__all__ = ["FlowMatching"]
 
 _EXACT = 16
 _REDRAWS = 10
-
-ConditionalPath = Callable[[Manifold, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""From a space, times `(m,)`, draws of the base and data `(m, *event)` to points and velocities there."""
-
-
-def geodesic_path(space: Manifold, t: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
-    """Points of the geodesics from `start` to `end` at times `(m,)`, and their velocities there.
-
-    The velocity is log_x(end) / (1 - t) in the first half and -log_x(start) / t in the second, so that no small vector
-    is divided by a small number.
-    """
-    metric = broadcasting(space.metric)
-    t = t.reshape(-1, *(1 for _ in space.shape))
-    x = metric.exp((1 - t) * metric.log(start, end, cut_locus="choose"), end)
-    early = t < 0.5
-    toward = metric.log(torch.where(early, end, start), x, cut_locus="choose")
-    return x, toward / torch.where(early, 1 - t, -t)
 
 
 class FlowMatching(Flow):
@@ -118,26 +101,23 @@ class FlowMatching(Flow):
         with torch.no_grad():
             start = self.coupling(self.manifold, self._starts(x), x)
             t = torch.rand(len(x), dtype=x.dtype, device=x.device)
-        point, target = self.path(self.manifold, t, start, x)
-        error = self.velocity(t, point.detach(), context) - target.detach()
-        return broadcasting(self.manifold.metric).squared_norm(error, point.detach()).mean()
+            point, target = self.path(self.manifold, t, start, x)
+        error = self.velocity(t, point, context) - target
+        return broadcasting(self.manifold.metric).squared_norm(error, point).mean()
 
     def _starts(self, x: Tensor) -> Tensor:
         """Base draws, one for each data point, none of them at its cut locus."""
         start = self.base.sample((len(x),)).to(x)
-        metric = broadcasting(self.manifold.metric)
-        if not hasattr(metric, "log_and_cut"):
-            return start
         for _ in range(_REDRAWS):
-            cut = metric.log_and_cut(start, x)[1]
-            if not bool(cut.any()):
+            cut = cut_locus(self.manifold, start, x)
+            count = 0 if cut is None else int(cut.sum())
+            if not count:
                 return start
-            self.redrawn += cut.sum()
-            fresh = self.base.sample((int(cut.sum()),)).to(x)
+            self.redrawn += count
             start = start.clone()
-            start[cut] = fresh
+            start[cut] = self.base.sample((count,)).to(x)
         raise CutLocusError(
-            f"base: expected draws that a unique geodesic joins to the data, got {int(cut.sum())} pairs on the cut "
+            f"base: expected draws that a unique geodesic joins to the data, got {count} pairs on the cut "
             f"locus after {_REDRAWS} draws; use a base that is spread out"
         )
 
