@@ -1,17 +1,20 @@
 """Pairs, distances between sets of images, profiles of paths against their base. Needs the extra `train`."""
 
-from .certify import Certificate, HighestDensityRegion, certify, highest_density_region
+from .certify import Certificate, Estimate, certify
 from .distances import Extractor, FeatureSpace, SetDistance, inception_extractor
 from .pairs import choose_pairs
 from .path_figures import Motion, Profile, base_statistic, path_motion, path_profile
 from .protocol import BIN_TIMES, covers_bins, evaluate_path, floor_row, interpolant_bpd, sample_row
 from .published import PUBLISHED, Published, published_for
 from .quadrature import has_quadrature, quadrature
+from .regions import HighestDensityRegion, calibration, highest_density_region
 from .results import EvaluatedModel, Evaluation, PathProfile, Row, TrainingRecord, TrainingResult
+from .two_sample import TwoSampleTest, two_sample_test
 
 __all__ = [
     "BIN_TIMES",
     "Certificate",
+    "Estimate",
     "PUBLISHED",
     "EvaluatedModel",
     "Evaluation",
@@ -26,7 +29,9 @@ __all__ = [
     "SetDistance",
     "TrainingRecord",
     "TrainingResult",
+    "TwoSampleTest",
     "base_statistic",
+    "calibration",
     "certify",
     "choose_pairs",
     "covers_bins",
@@ -41,4 +46,5 @@ __all__ = [
     "published_for",
     "quadrature",
     "sample_row",
+    "two_sample_test",
 ]

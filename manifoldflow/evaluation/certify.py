@@ -13,13 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import as_tensor, check_integer, check_number, describe
+from ..checks import as_tensor, check_integer, describe
 from ..data.point_sets import copies_of, split_hash
 from ..distributions import KernelDensity
+from ..files.typed_json import Record
 from ..manifolds import Euclidean, Product
 from .quadrature import has_quadrature, quadrature
 
-__all__ = ["Certificate", "HighestDensityRegion", "certify", "highest_density_region"]
+__all__ = ["Certificate", "Estimate", "certify", "copies_of", "log_densities", "split_hash", "total_mass"]
 
 _ORDERS = 200, 300
 _ORDERS_BY_SOLVER = 36, 54  # where every density costs the solution of a differential equation
@@ -27,7 +28,7 @@ _BLOCK = 20_000
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Record):
     """A number with its standard error (or, of a quadrature, its change when the rule was refined)."""
 
     value: float
@@ -38,7 +39,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Certificate(Record):
     """A held-out negative log-likelihood in nats, and what it rests on; `str` gives one row of a table.
 
     Attributes:
@@ -250,56 +251,3 @@ def _log_volume(space: Any) -> float:
         isinstance(space, Product) and any(isinstance(f, Euclidean) for f in space.factors)
     )
     return math.inf if flat else float(getattr(space, "log_volume", math.inf))
-
-
-@dataclass(frozen=True)
-class HighestDensityRegion:
-    """The smallest set that holds a share of a distribution: where its log density is above a threshold.
-
-    Attributes:
-        distribution: The distribution.
-        level: The share.
-        log_threshold: The threshold on the log density.
-    """
-
-    distribution: Any
-    level: float
-    log_threshold: float
-
-    def contains(self, points: Any) -> Tensor:
-        """Which points `(N, *event)` lie in the region: booleans `(N,)`."""
-        return log_densities(self.distribution, as_tensor("points", points)) >= self.log_threshold
-
-    def coverage(self, points: Any) -> Estimate:
-        """The share of points inside, with its binomial standard error; near `level` for a calibrated model."""
-        inside = self.contains(points).double()
-        share = float(inside.mean())
-        return Estimate(share, math.sqrt(max(share * (1 - share), 0.25 / len(inside)) / len(inside)))
-
-
-def highest_density_region(distribution: Any, level: float, *, samples: int = 10_000) -> HighestDensityRegion:
-    """The region of highest density that holds a share of a distribution.
-
-    Args:
-        distribution: With `sample` and `log_prob`.
-        level: The share, between 0 and 1.
-        samples: Draws behind the threshold, the quantile 1 - `level` of their log densities.
-
-    Raises:
-        ValueError: A level outside (0, 1).
-
-    Reference: R. Hyndman, Computing and graphing highest density regions, The American Statistician 50, 1996.
-
-    Example:
-        >>> law = mf.VonMisesFisher(torch.eye(3)[0], 10.0)
-        >>> region = highest_density_region(law, 0.9)
-        >>> region.contains(torch.eye(3)).tolist()
-        [True, False, False]
-    """
-    check_number("level", level, 0, 1)
-    if not 0 < level < 1:
-        raise ValueError(f"level: expected a share between 0 and 1, got {level!r}")
-    check_integer("samples", samples, least=100)
-    with torch.no_grad():
-        drawn = log_densities(distribution, distribution.sample((samples,)))
-    return HighestDensityRegion(distribution, float(level), float(drawn.quantile(1 - level)))
