@@ -2,6 +2,7 @@
 
 from . import kl
 from .base import BaseDistribution
+from .composed.joint import Joint
 from .dirichlet import Dirichlet
 from .gaussian import Gaussian
 from .in_chart import InChart
@@ -28,6 +29,7 @@ __all__ = [
     "Fitting",
     "Gaussian",
     "InChart",
+    "Joint",
     "KernelDensity",
     "Kent",
     "Law",

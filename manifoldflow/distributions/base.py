@@ -157,8 +157,8 @@ class BaseDistribution(CheckedDistribution):
         return self.log_prob(chart(z)) + chart.log_volume(z)
 
     def rsample_in_chart(self, chart: Chart, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
-        """Chart coordinates of draws, of shape `(*sample_shape, *batch, d)`."""
-        return chart.inv(self.rsample(sample_shape))
+        """Chart coordinates of draws, of shape `(*sample_shape, *batch, d)`; with gradients if draws have them."""
+        return chart.inv(self.rsample(sample_shape) if self.has_rsample else self.sample(sample_shape))
 
     def check_chart(self, chart: Chart) -> None:
         """Raise ValueError unless the chart covers this distribution's points."""

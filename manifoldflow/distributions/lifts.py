@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 from ..manifolds import is_eager
 from ..special.gamma_tables import GammaToNormal
 
-__all__ = ["Coordinates", "Gammas", "Lift", "LogRatios", "Shifted", "Through", "spread", "unvalidated"]
+__all__ = ["Coordinates", "Gammas", "Joined", "Lift", "LogRatios", "Shifted", "Through", "spread", "unvalidated"]
 
 
 class Lift(ABC):
@@ -30,13 +30,22 @@ class Lift(ABC):
     event_dim: int = 1
     direction_dim: int = 0
     draws: bool = False  # whether `encode` draws random numbers
+    lifted_dim: int | None = None  # number of dimensions of the normal coordinates of a point; None for `event_dim`
 
     def __repr__(self) -> str:
         return type(self).__name__
 
+    def normals(self, size: int) -> int:
+        """How many normal coordinates a point of `size` numbers has."""
+        return size
+
+    def directions(self, size: int) -> list[tuple[int, int]]:
+        """The dimension and the number of coordinates of each direction of a point of `size` numbers."""
+        return [(self.direction_dim, size)] if self.direction_dim else []
+
     @abstractmethod
     def encode(self, points: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor | None]:
-        """Normal coordinates `(*batch, *event')` and directions `(*batch, n)` or None."""
+        """Normal coordinates `(*batch, *event')` and directions `(*batch, n)`, one after the other, or None."""
 
     @abstractmethod
     def decode(self, normal: Tensor, direction: Tensor | None) -> Tensor:
@@ -105,6 +114,12 @@ class Through(Lift):
     def direction_dim(self) -> int:  # type: ignore[override]
         return self.lift.direction_dim
 
+    def normals(self, size: int) -> int:
+        return self.lift.normals(self.chart.ambient_dim)
+
+    def directions(self, size: int) -> list[tuple[int, int]]:
+        return self.lift.directions(self.chart.ambient_dim)
+
     def encode(self, points: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor | None]:
         return self.lift.encode(self.chart(points), generator)
 
@@ -113,6 +128,46 @@ class Through(Lift):
 
     def spread(self, count: int = 1) -> Lift:
         return Through(self.lift.spread(count), self.chart)
+
+
+@dataclass(frozen=True, repr=False)
+class Joined(Lift):
+    """Independent laws whose points stand one after the other: each by its own lift.
+
+    Args:
+        lifts: Of the laws.
+        sizes: Numbers of coordinates of their points.
+    """
+
+    lifts: tuple[Lift, ...]
+    sizes: tuple[int, ...]
+
+    @property
+    def draws(self) -> bool:  # type: ignore[override]
+        return any(lift.draws for lift in self.lifts)
+
+    def normals(self, size: int) -> int:
+        return sum(lift.normals(n) for lift, n in zip(self.lifts, self.sizes))
+
+    def directions(self, size: int) -> list[tuple[int, int]]:
+        return [one for lift, n in zip(self.lifts, self.sizes) for one in lift.directions(n)]
+
+    def encode(self, points: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor | None]:
+        parts = [lift.encode(x, generator) for lift, x in zip(self.lifts, points.split(self.sizes, -1))]
+        away = [direction for _, direction in parts if direction is not None]
+        return torch.cat([normal.double() for normal, _ in parts], -1), torch.cat(away, -1) if away else None
+
+    def decode(self, normal: Tensor, direction: Tensor | None) -> Tensor:
+        points, before = [], 0
+        normals = normal.split([lift.normals(n) for lift, n in zip(self.lifts, self.sizes)], -1)
+        for lift, n, own in zip(self.lifts, self.sizes, normals):
+            width = sum(w for _, w in lift.directions(n))
+            points.append(lift.decode(own, direction[..., before : before + width] if width else None))  # type: ignore[index]
+            before += width
+        return torch.cat([x.double() for x in points], -1)
+
+    def spread(self, count: int = 1) -> Lift:
+        return Joined(tuple(lift.spread(count) for lift in self.lifts), self.sizes)
 
 
 @dataclass(frozen=True, repr=False)

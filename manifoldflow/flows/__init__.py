@@ -1,5 +1,6 @@
 """Normalizing flows: learned transforms with a chart and a base distribution, and flows of data on manifolds."""
 
+from . import laws  # noqa: F401 (what is known of the law of a flow)
 from .bases import BASES, make_base
 from .build import FlowDescription, build_flow
 from .flow import FlowTransform, ManifoldFlow, call_and_ladj

@@ -2,13 +2,11 @@
 
 from abc import abstractmethod
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from pyro.distributions import TransformedDistribution
 from pyro.distributions.torch_transform import TransformModule
-from torch import Tensor, nn
+from torch import Size, Tensor
 from torch.distributions.transforms import Transform
 
 from .._geomstats import Manifold
@@ -16,7 +14,8 @@ from ..charts import Chart
 from ..checks import check_finite, check_integer, check_kind, check_tensors, describe
 from ..distributions import BaseDistribution, InChart
 from ..distributions.laws import law_of
-from ..manifolds import is_eager
+from ..manifolds import Euclidean, is_eager
+from .interface import Flow
 
 __all__ = ["FlowTransform", "ManifoldFlow", "call_and_ladj", "full_precision"]
 
@@ -65,37 +64,23 @@ def full_precision(x: Tensor) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-@dataclass(frozen=True)
-class _Built:
-    """A base, and the tensors it was built from as they were then."""
-
-    parameters: tuple[Tensor, ...]
-    versions: tuple[int, ...]
-    base: BaseDistribution
-    in_chart: InChart
-
-    def is_of(self, parameters: tuple[Tensor, ...]) -> bool:
-        same = len(parameters) == len(self.parameters) and all(a is b for a, b in zip(parameters, self.parameters))
-        return same and _versions(parameters) == self.versions
-
-
-def _versions(tensors: tuple[Tensor, ...]) -> tuple[int, ...]:
-    return tuple(tensor._version for tensor in tensors)  # grows with every change in place
-
-
-class ManifoldFlow(nn.Module):
-    r"""Density of data x through :math:`z = T(x)` in R^d and a chart :math:`s = C(z)` on a manifold.
+class ManifoldFlow(Flow):
+    r"""The flow whose data space is R^d: :math:`z = T(x)` in R^d, and a chart :math:`s = C(z)` on the base's manifold.
 
     .. math:: \log p(x) = \log p_{base}(C(T(x))) + \log |\det DC| + \log |\det DT|
 
     The densities are with respect to Lebesgue measure on x; the chart's log-volume is the one that
-    matches the base's own reference measure.
+    matches the base's own reference measure. A flow of data on a manifold is the same without chart, see `Flow`, whose
+    methods this has, `distribution()` among them; `manifold` is the space of the base, `space` that of the data.
 
     Args:
         transform: x -> z, usually a learned FlowTransform; any bijective torch Transform will do.
         chart: z -> s, from R^d onto the base's manifold.
-        base: A distribution on the manifold with a `manifold` attribute. Its tensor parameters
-            become buffers of this module, so that they follow `.to(...)` and are saved with it.
+        base: A distribution on the manifold, a mixture or a kernel density there, or independent laws (`Joint`). Its
+            tensors become buffers of this module, so that they follow `.to(...)` and are saved with it; those that are
+            Parameters are learned.
+        context_dim: Size of the vectors that the transform is conditioned on, which its `call_and_ladj` and `_inverse`
+            then take as a second argument; 0 for none.
 
     Raises:
         TypeError: `transform` is not a torch Transform, `chart` no chart, or `base` no distribution on a manifold.
@@ -111,58 +96,20 @@ class ManifoldFlow(nn.Module):
     Reference: Fadel et al. 2021 (arXiv 2010.12059), section 3.
     """
 
-    def __init__(self, transform: Transform, chart: Chart, base: BaseDistribution) -> None:
-        for name, value, kind in (
-            ("transform", transform, Transform),
-            ("chart", chart, Chart),
-            ("base", base, BaseDistribution),
-        ):
+    def __init__(self, transform: Transform, chart: Chart, base: BaseDistribution, *, context_dim: int = 0) -> None:
+        for name, value, kind in (("transform", transform, Transform), ("chart", chart, Chart)):
             if not isinstance(value, kind):
-                package = kind.__module__.partition(".")[0]
-                raise TypeError(f"{name}: expected a {package} {kind.__name__}, got {describe(value)}")
+                raise TypeError(f"{name}: expected {_article(kind)}, got {describe(value)}")
+        if not hasattr(base, "log_prob_in_chart"):
+            raise TypeError(f"base: expected {_article(BaseDistribution)}, got {describe(base)}")
         base.check_chart(chart)
-        super().__init__()
+        super().__init__(None, base, context_dim)
         self.transform = transform
         self.chart = chart
-        self._base_type = type(base)
-        self._parameter_names = tuple(base.arg_constraints)
-        self._fixed_base = None if self._parameter_names else base
-        self._built: _Built | None = None
-        for name in self._parameter_names:
-            value = getattr(base, name)
-            if isinstance(value, nn.Parameter):
-                self.register_parameter(f"base_{name}", value)
-            else:
-                self.register_buffer(f"base_{name}", value.clone())
 
     def __repr__(self) -> str:
         transform, base = (" ".join(repr(part).split()) for part in (self.transform, self.base))
         return f"ManifoldFlow({transform}, {self.chart!r}, {base})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_built": None}  # what a copy builds is its own
-
-    def _build(self) -> _Built:
-        """The base of the module's tensors as they are; built anew only if one of them has changed."""
-        parameters = tuple(cast(Tensor, getattr(self, f"base_{name}")) for name in self._parameter_names)
-        # A base of parameters that are learned has to be part of each call's graph.
-        fixed = not any(value.requires_grad or value.is_inference() for value in parameters)
-        kept = fixed and is_eager() and not torch.is_inference_mode_enabled()
-        if kept and self._built is not None and self._built.is_of(parameters):
-            return self._built
-        base = self._fixed_base
-        if base is None:  # what came in was checked then
-            base = self._base_type(**dict(zip(self._parameter_names, parameters)), validate_args=False)
-        versions = _versions(parameters) if kept else ()
-        built = _Built(parameters, versions, base, InChart(base, self.chart, validate_args=False))
-        if kept:
-            self._built = built
-        return built
-
-    @property
-    def base(self) -> BaseDistribution:
-        """The base distribution on the manifold, with this module's dtype and device."""
-        return self._build().base
 
     @property
     def manifold(self) -> Manifold:
@@ -170,60 +117,96 @@ class ManifoldFlow(nn.Module):
         return self.base.manifold
 
     @property
-    def chart_base(self) -> InChart:
-        """The base distribution carried to R^d by the chart."""
-        return self._build().in_chart
+    def space(self) -> Euclidean | None:
+        """R^d if the data are vectors."""
+        shape = self.event_shape
+        return Euclidean(shape[0]) if len(shape) == 1 else None
 
     @property
-    def distribution(self) -> TransformedDistribution:
-        """The model's distribution of data, for use with Pyro."""
-        return TransformedDistribution(self.chart_base, [self.transform.inv])
+    def event_shape(self) -> Size:
+        """Of one data point."""
+        return Size(self.transform.inverse_shape((self.chart.dim,)))
 
-    def log_prob(self, x: Tensor) -> Tensor:
+    @property
+    def chart_base(self) -> InChart:
+        """The base distribution carried to R^d by the chart."""
+        return InChart(self.base, self.chart, validate_args=False)
+
+    def encode_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The point s `(*batch, n)` on the manifold and the log-volume `(*batch,)` of x -> z and the chart."""
+        z, ladj = self._to_chart(x, context)
+        with full_precision(z):
+            return cast(Tensor, self.chart(z)), self.chart.log_volume(z) + ladj
+
+    def _to_chart(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        if context is None:
+            return call_and_ladj(self.transform, x)
+        return cast(Any, self.transform).call_and_ladj(x, context)
+
+    def _from_chart(self, z: Tensor, context: Tensor | None) -> Tensor:
+        transform: Any = self.transform
+        return cast(Tensor, transform.inv(z) if context is None else transform._inverse(z, context))
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Log-density of data (*batch, *event) with respect to Lebesgue measure, shape (*batch).
 
         Raises:
             TypeError: `x` is not a tensor.
-            ValueError: `x` has another dtype, device or shape than the flow takes, or holds NaN or infinite values.
+            ValueError: `x` has another dtype, device or shape than the flow takes, or holds NaN or infinite values; no
+                context where the flow takes one, or one where it does not.
         """
-        self._check_data(x)
-        return self.forward(x)
+        self.check(x, context)
+        return self.forward(x, context)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """`log_prob` without its checks, which wrappers that call the module (DistributedDataParallel) train."""
-        z, ladj = call_and_ladj(self.transform, x)
+        z, ladj = self._to_chart(x, context)
         with full_precision(z):
             return self.base.log_prob_in_chart(self.chart, z) + ladj
 
     @torch.no_grad()
-    def sample(self, sample_shape: torch.Size | tuple[int, ...] = (), *, temperature: float = 1.0) -> Tensor:
-        r"""Draws of data, shape (*sample_shape, *event); without gradients.
+    def sample(
+        self, shape: Size | tuple[int, ...] = (), context: Tensor | None = None, *, temperature: float = 1.0
+    ) -> Tensor:
+        r"""Draws of data, shape (*shape, *context_batch, *event); without gradients.
 
         Args:
-            sample_shape: How many.
+            shape: How many.
+            context: As for `log_prob`.
             temperature: T. Below 1, points are drawn closer to the base's mode: from its density to the power
                 :math:`1 / T^2`. Of a Gaussian this multiplies the standard deviation by T, as Glow's samples are drawn
                 (Kingma and Dhariwal 2018, section 5); of a von Mises-Fisher it gives the concentration
                 :math:`\kappa / T^2`, of a Dirichlet :math:`(\alpha - 1) / T^2 + 1`.
 
         Raises:
-            TypeError: `sample_shape` is not a tuple.
+            TypeError: `shape` is not a tuple.
             ValueError: `temperature` is not positive and finite, or the base is not known at other temperatures than 1.
         """
-        base = law_of(self.base).at(temperature)
-        z = base.rsample_in_chart(self.chart, _checked_shape(sample_shape))
-        return cast(Tensor, self.transform.inv(z))
+        shape = _checked_shape(shape)
+        self.check_context(context)
+        if context is not None:
+            shape = shape + context.shape[:-1]
+            context = context.expand(*shape, self.context_dim)
+        return self._drawn(law_of(self.base).at(temperature), shape, context)
 
-    def encode(self, x: Tensor) -> Tensor:
+    def rsample(self, shape: Size, context: Tensor | None = None) -> Tensor:
+        """Draws `(*shape, *event)` given contexts `(*shape, context_dim)`; differentiable where the base's are."""
+        return self._drawn(self.base, shape, context)
+
+    def _drawn(self, base: BaseDistribution, shape: Size, context: Tensor | None) -> Tensor:
+        return self._from_chart(base.rsample_in_chart(self.chart, shape), context)
+
+    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Points s on the manifold (*batch, n) of data (*batch, *event).
 
         Raises:
             TypeError, ValueError: As for `log_prob`.
         """
-        self._check_data(x)
-        return cast(Tensor, self.chart(self.transform(x)))
+        self.check(x, context)
+        z = self.transform(x) if context is None else self._to_chart(x, context)[0]
+        return cast(Tensor, self.chart(z))
 
-    def decode(self, s: Tensor) -> Tensor:
+    def decode(self, s: Tensor, context: Tensor | None = None) -> Tensor:
         """Data (*batch, *event) of points on the manifold (*batch, n).
 
         Raises:
@@ -232,7 +215,12 @@ class ManifoldFlow(nn.Module):
         """
         check_tensors({"s": s}, (self.chart.ambient_dim,), of=f"points of {self.manifold!r}")
         self._check_like_weights("s", s)
-        return cast(Tensor, self.transform.inv(self.chart.inv(s)))
+        return self._from_chart(self.chart.inv(s), context)
+
+    def check(self, x: Tensor, context: Tensor | None) -> None:
+        """Raise unless data and context have the right kind, dtype and device, and are finite."""
+        self._check_data(x)
+        self.check_context(context)
 
     def _check_data(self, x: Tensor) -> None:
         if isinstance(x, Tensor) and not x.is_floating_point():
@@ -256,8 +244,12 @@ class ManifoldFlow(nn.Module):
             )
 
 
-def _checked_shape(sample_shape: Any) -> torch.Size:
+def _article(kind: type) -> str:
+    return f"a {kind.__module__.partition('.')[0]} {kind.__name__}"
+
+
+def _checked_shape(sample_shape: Any) -> Size:
     if not isinstance(sample_shape, tuple | list):
         remedy = f"; write ({sample_shape},)" if isinstance(sample_shape, int) else ""
         raise TypeError(f"sample_shape: expected a tuple of integers, got {describe(sample_shape)}{remedy}")
-    return torch.Size(check_integer(f"sample_shape[{i}]", size, 0) for i, size in enumerate(sample_shape))
+    return Size(check_integer(f"sample_shape[{i}]", size, 0) for i, size in enumerate(sample_shape))

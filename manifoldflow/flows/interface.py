@@ -1,7 +1,7 @@
 """The interface of every flow: a learned bijection from the data's space to the base's, and a base law there."""
 
 from abc import ABC, abstractmethod
-from functools import singledispatch
+from functools import partial, singledispatch
 from typing import Any, ClassVar
 
 import torch
@@ -11,9 +11,12 @@ from torch.distributions import constraints
 from torch.distributions.constraints import Constraint
 
 from .._geomstats import Manifold
-from ..checks import check_tensors, describe
-from ..distributions import Dirichlet, Gaussian, SphericalUniform, VonMises
-from ..manifolds import Euclidean, Hypersphere, Simplex, Torus
+from ..checks import check_integer, check_tensors, describe
+from ..distributions import Dirichlet, Gaussian, Joint, SphericalUniform, VonMises
+from ..distributions.composed.parts import Parts, parts_of
+from ..distributions.constraints import OnSpace
+from ..manifolds import Euclidean, Hypersphere, Product, Simplex, Torus
+from .held import Built, hold
 
 __all__ = ["Flow", "FlowDistribution", "default_base"]
 
@@ -52,6 +55,11 @@ def _(space: Euclidean) -> Gaussian:
     return Gaussian(torch.zeros(space.dim))
 
 
+@default_base.register
+def _(space: Product) -> Joint:
+    return Joint([default_base(factor) for factor in space.factors], space)
+
+
 class Flow(nn.Module, ABC):
     """A learned bijection from the data's space to the base's space, and a base law there.
 
@@ -59,29 +67,46 @@ class Flow(nn.Module, ABC):
 
     Args:
         manifold: The space of the data; points are `(*batch, *manifold.shape)`.
-        base: A distribution on the base's space. Its tensors follow `.to(...)`; those that are Parameters are learned.
+        base: A distribution on the base's space, mixtures, kernel densities, joint laws and other flows' distributions
+            among them. Its tensors follow `.to(...)` and are saved with the flow; Parameters among them are learned.
         context_dim: Size of the vectors that the flow is conditioned on; 0 for none.
     """
 
-    def __init__(self, manifold: Manifold, base: Any, context_dim: int = 0) -> None:
+    def __init__(self, manifold: Manifold | None, base: Any, context_dim: int = 0) -> None:
         super().__init__()
-        self.manifold = manifold
-        self.context_dim = context_dim
-        self._base = base
-        self._base_names = _own_tensors(base)
-        for name in self._base_names:
-            value = getattr(base, name)
-            if isinstance(value, nn.Parameter):
-                self.register_parameter(f"base_{name}", value)
-            else:
-                self.register_buffer(f"base_{name}", value.detach().clone())
+        if manifold is not None:
+            self.manifold = manifold
+        self.context_dim = check_integer("context_dim", context_dim, 0)
+        self._recipe = hold(self, base)
+        self._built: Built | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_built": None}  # what a copy builds is its own
 
     @property
     def base(self) -> Any:
         """The base distribution, with this module's dtype and device."""
-        if not self._base_names:
-            return self._base
-        return type(self._base)(**{n: getattr(self, f"base_{n}") for n in self._base_names}, validate_args=False)
+        law, self._built = Built.of(self._recipe, self, self._built)
+        return law
+
+    @property
+    def learns_base(self) -> bool:
+        """Whether the base has parameters that are learned."""
+        return any(
+            parameter.requires_grad
+            for name, parameter in self.named_parameters()
+            if name.partition(".")[0] in set(self._recipe.names())
+        )
+
+    @property
+    def space(self) -> Manifold | None:
+        """The space of the data; None for images, which are vectors of R^d in another shape."""
+        return self.manifold
+
+    @property
+    def event_shape(self) -> Size:
+        """Of one data point."""
+        return Size(self.manifold.shape)
 
     @abstractmethod
     def encode_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -110,6 +135,11 @@ class Flow(nn.Module, ABC):
         """Draws `(*shape, *context_batch, *event)`, without gradients."""
         return self.distribution(context).rsample(Size(shape))
 
+    def rsample(self, shape: Size, context: Tensor | None = None) -> Tensor:
+        """Draws `(*shape, *event)` given contexts `(*shape, context_dim)`; differentiable where the base's are."""
+        base = self.base.expand(shape)
+        return self.decode(base.rsample() if base.has_rsample else base.sample(), context)
+
     def distribution(self, context: Tensor | None = None) -> "FlowDistribution":
         """The model as a Pyro distribution, for use as a likelihood or a guide; of batch shape `context.shape[:-1]`."""
         return FlowDistribution(self, context)
@@ -117,6 +147,10 @@ class Flow(nn.Module, ABC):
     def check(self, x: Tensor, context: Tensor | None) -> None:
         """Raise unless data and context have the right kind and shape."""
         check_tensors({"x": x}, self.manifold.shape, of=f"points of {self.manifold!r}")
+        self.check_context(context)
+
+    def check_context(self, context: Tensor | None) -> None:
+        """Raise unless there is a context exactly where the flow takes one, of the right shape."""
         if self.context_dim and context is None:
             raise ValueError(
                 f"context: expected shape (*batch, {self.context_dim}), which this flow needs, got None; pass context="
@@ -130,13 +164,6 @@ class Flow(nn.Module, ABC):
         check_tensors({"context": context}, (self.context_dim,))
 
 
-def _own_tensors(base: Any) -> tuple[str, ...]:
-    """The tensor parameters from which a distribution of its class can be built again; none if it takes more."""
-    names = tuple(getattr(base, "arg_constraints", ()))
-    values = [base.__dict__.get(name) for name in names]
-    return names if values and all(isinstance(value, Tensor) for value in values) else ()
-
-
 class FlowDistribution(TorchDistribution):
     """A flow, given a context, as a Pyro distribution.
 
@@ -146,23 +173,27 @@ class FlowDistribution(TorchDistribution):
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {}
-    has_rsample = True
 
     def __init__(self, flow: Flow, context: Tensor | None = None, *, validate_args: bool | None = None) -> None:
         self.flow, self.context = flow, context
         batch = Size() if context is None else context.shape[:-1]
-        super().__init__(batch, Size(flow.manifold.shape), validate_args=validate_args)
+        super().__init__(batch, flow.event_shape, validate_args=validate_args)
 
     def __repr__(self) -> str:
         return f"FlowDistribution({type(self.flow).__name__}, batch={tuple(self.batch_shape)})"
 
+    @property
+    def has_rsample(self) -> bool:
+        """Whether draws are differentiable in all that is learned: not in a base of which draws are not."""
+        return self.flow.base.has_rsample or not self.flow.learns_base
+
     @constraints.dependent_property(is_discrete=False)
     def support(self) -> Constraint:
-        """That of the base where it lives on the same space."""
-        support = self.flow.base.support
-        return (
-            support if self.flow.base.event_shape == self.event_shape else constraints.independent(constraints.real, 1)
-        )
+        """All points of the space; vectors and images of any finite numbers."""
+        space = self.flow.space
+        if space is None or isinstance(space, Euclidean):
+            return constraints.independent(constraints.real, len(self.event_shape))
+        return OnSpace(space)
 
     def expand(self, batch_shape: Size, _instance: Any = None) -> "FlowDistribution":
         new = self._get_checked_instance(FlowDistribution, _instance)
@@ -173,9 +204,9 @@ class FlowDistribution(TorchDistribution):
         return new
 
     @property
-    def manifold(self) -> Manifold:
+    def manifold(self) -> Manifold | None:
         """The space of the data."""
-        return self.flow.manifold
+        return self.flow.space
 
     @property
     def tolerance(self) -> float | None:
@@ -199,12 +230,17 @@ class FlowDistribution(TorchDistribution):
     def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
         """Draws, differentiable in the flow's parameters and the context."""
         batch = Size(sample_shape) + self.batch_shape
-        s = (
-            self.flow.base.expand(batch).rsample()
-            if self.flow.base.has_rsample
-            else self.flow.base.expand(batch).sample()
-        )
-        return self.flow.decode(s, self._context(batch))
+        return self.flow.rsample(batch, self._context(batch))
+
+    def sample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
+        """The same without gradients."""
+        with torch.no_grad():
+            return self.rsample(sample_shape)
 
     def _context(self, batch: Size) -> Tensor | None:
         return None if self.context is None else self.context.expand(*batch, self.context.shape[-1])
+
+
+@parts_of.register
+def _(law: FlowDistribution) -> Parts:
+    return Parts(partial(FlowDistribution, context=law.context), modules={"flow": law.flow})

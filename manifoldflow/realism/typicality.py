@@ -28,7 +28,8 @@ def log_density_law(base: Any, *, samples: int = 10_000) -> LogDensityLaw:
 
 
 def _checked(base: Any, points: Any, samples: int) -> tuple[LogDensityLaw, Tensor]:
-    points = as_tensor("points", points)
+    points, known = as_tensor("points", points), law_of(base)
+    base = known.base
     event_shape = tuple(base.event_shape)
     if tuple(points.shape[points.ndim - len(event_shape) :]) != event_shape:  # it would broadcast with the mean
         raise ValueError(
@@ -37,7 +38,7 @@ def _checked(base: Any, points: Any, samples: int) -> tuple[LogDensityLaw, Tenso
     space = getattr(base, "manifold", None)
     if space is not None:
         check_points(space, points=points)
-    return log_density_law(base, samples=check_integer("samples", samples, 100)), points
+    return log_density_law(known, samples=check_integer("samples", samples, 100)), points
 
 
 def typicality(base: Any, points: Any, *, samples: int = 10_000) -> Tensor:

@@ -355,7 +355,7 @@ BAD = {
         ValueError,
         "coupling: expected 'independent'",
     ),
-    "base": (lambda f: FlowMatching(Product([Hypersphere(2)])), ValueError, "base: expected a distribution on"),
+    "base": (lambda f: FlowMatching(foreign_spaces()["SO(3)"]), ValueError, "base: expected a distribution on"),
     "curvature": (
         lambda f: rough(SPACES["product"], solver=Solver("geodesic-rk4")).encode(points_of(SPACES["product"])),
         ValueError,

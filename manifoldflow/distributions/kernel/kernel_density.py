@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import torch
@@ -13,6 +14,7 @@ from ..._geomstats import Manifold
 from ...checks import check_choice, check_number
 from ...manifolds import Hypersphere, check_points, is_eager
 from ..base import BaseDistribution
+from ..composed.parts import Parts, parts_of
 from ..constraints import OnSpace
 from ..fitting import weighted
 from .bandwidths import adaptive, leave_one_out
@@ -194,6 +196,19 @@ class KernelDensity(BaseDistribution):
             flat = uniform_points(self.space, shape.numel(), **options).reshape(drawn.shape)
             chosen = torch.rand(shape, dtype=torch.float64, device=total.device) < self.uniform_share
             return torch.where(chosen[..., None], flat, drawn)
+
+
+@parts_of.register
+def _(law: KernelDensity) -> Parts:
+    tensors = {"points": law.points, "bandwidth": law.bandwidth, "weights": law._log_weights.exp()}
+    return Parts(partial(_with_tensors, law), tensors)
+
+
+def _with_tensors(law: KernelDensity, points: Tensor, bandwidth: Tensor, weights: Tensor) -> KernelDensity:
+    """The same of other tensors; points that were rounded to another dtype are not looked at again."""
+    new = law.expand(law.batch_shape)
+    new.points, new.bandwidth, new._log_weights = points, bandwidth, weights.double().log()
+    return new
 
 
 def uniform_points(space: Manifold, count: int, **options: Any) -> Tensor:

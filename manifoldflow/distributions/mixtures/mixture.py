@@ -74,6 +74,10 @@ class Mixture(MixtureSameFamily):
     check_chart = BaseDistribution.check_chart
     log_prob_in_chart = BaseDistribution.log_prob_in_chart
 
+    def rsample_in_chart(self, chart: Chart, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
+        """Chart coordinates of draws, of shape `(*sample_shape, d)`, without gradients."""
+        return chart.inv(self.sample(sample_shape))
+
     @property
     def weights(self) -> Tensor:
         """The components' shares, shape `(components,)`."""

@@ -29,6 +29,9 @@ class Direction(Lift):
     direction_dim: int
     scale_tril: Tensor | None = None
 
+    def normals(self, size: int) -> int:
+        return 0
+
     def encode(self, points: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         if self.scale_tril is None:
             return points[..., :0], points
@@ -63,6 +66,9 @@ class AroundMean(Lift):
     @property
     def direction_dim(self) -> int:  # type: ignore[override]
         return self.loc.shape[-1] - 1
+
+    def normals(self, size: int) -> int:
+        return 1
 
     def encode(self, points: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         loc = self.loc.expand(points.shape)
@@ -99,6 +105,9 @@ class OnCircle(Lift):
     loc: Tensor
     parameter: Tensor
     law: Callable[[Tensor], Any]
+
+    def normals(self, size: int) -> int:
+        return 1
 
     def encode(self, points: Tensor, generator: torch.Generator | None) -> tuple[Tensor, None]:
         loc = self.loc.expand(points.shape)

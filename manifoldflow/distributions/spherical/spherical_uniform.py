@@ -1,5 +1,6 @@
 """The uniform distribution on a sphere."""
 
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -11,6 +12,7 @@ from ..._geomstats import Manifold
 from ...manifolds import Hypersphere
 from ...special import log_sphere_area
 from ..base import BaseDistribution
+from ..composed.parts import Parts, parts_of
 from ..laws import Law, constant_log_density, law_of
 from .polar import Direction
 from .von_mises_fisher import cone
@@ -43,7 +45,7 @@ class SphericalUniform(BaseDistribution):
         validate_args: bool | None = None,
     ) -> None:
         self._manifold = Hypersphere(dim)
-        self._like = torch.empty((), dtype=dtype, device=device)
+        self._like = torch.zeros((), dtype=dtype, device=device)
         super().__init__(Size(), Size((dim + 1,)), validate_args=validate_args)
 
     @property
@@ -99,3 +101,12 @@ def _(base: SphericalUniform) -> Law:
         variational=cone,
         tempered=lambda t: base,
     )
+
+
+@parts_of.register
+def _(law: SphericalUniform) -> Parts:
+    return Parts(partial(_like, law.event_shape[-1] - 1), {"like": law._like})
+
+
+def _like(dim: int, like: Tensor) -> SphericalUniform:
+    return SphericalUniform(dim, dtype=like.dtype, device=like.device)

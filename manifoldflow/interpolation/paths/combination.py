@@ -9,7 +9,7 @@ from torch import Tensor
 from ... import manifolds
 from ..._geomstats import Manifold
 from ...checks import as_tensor, check_integer
-from ...distributions.laws import block_sizes, lift_of
+from ...distributions.laws import block_sizes, law_of, lift_of
 from ...distributions.lifts import Shifted
 from .points import as_points, check_base_shape, check_event_dim, weighted_sum
 
@@ -53,23 +53,27 @@ def combine(
         points = as_points("points", points, 2)
         blocks = points.split(block_sizes(base, points.shape[-1]), -1)
         return torch.cat([combine(x, weights, base=b, generator=generator) for b, x in zip(base, blocks)], -1)
-    if base is not None:
-        event_dim = max(event_dim, len(base.event_shape))
+    law = law_of(base)
+    if law.base is not None:
+        event_dim = max(event_dim, len(law.base.event_shape))
     points = as_points("points", points, event_dim + 1)
     axis = points.ndim - event_dim - 1
-    check_base_shape("points", points.shape[axis + 1 :], base)
+    check_base_shape("points", points.shape[axis + 1 :], law.base)
     weights, flat = _weights(weights, points, axis)
     size = flat.square().sum(-1, keepdim=True).sqrt()
     if manifolds.is_eager() and not bool((size > 0).all()):
         raise ValueError("weights: expected at least one that is not zero in every combination, got a row of zeros")
-    lift = lift_of(base)
-    space = getattr(base, "manifold", None)
+    lift, space = lift_of(law), getattr(law.base, "manifold", None)
     if space is not None:
         manifolds.check_points(space, points=points)
     # The parameters' batch stands before the n points while lifting, before the combinations afterwards.
     normal, direction = lift.spread().encode(points, generator)
-    mixed = weighted_sum((flat / size).to(normal.dtype), normal, event_dim)
-    towards = None if direction is None else _towards(direction, flat / size, lift.direction_dim, generator)
+    mixed = weighted_sum((flat / size).to(normal.dtype), normal, lift.lifted_dim or event_dim)
+    towards = None
+    if direction is not None:
+        kinds = lift.directions(points.shape[-1])
+        split = direction.split([width for _, width in kinds], -1)
+        towards = torch.cat([_towards(d, flat / size, dim, generator) for d, (dim, _) in zip(split, kinds)], -1)
     result = lift.spread().decode(mixed, towards).to(points.dtype)
     # A single positive weight is the point itself, without the rounding of the lift.
     alone = ((flat != 0).sum(-1) == 1) & (flat.sum(-1) > 0)

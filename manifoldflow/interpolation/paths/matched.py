@@ -29,6 +29,7 @@ class Matched(Path):
       Gaussianised, combined, brought back and normalised.
     - Independent coordinates with `cdf` and `icdf`: each Gaussianised, combined and brought back.
     - A sequence of these: the coordinates of a point are those of the bases one after the other.
+    - A flow: both end points are carried to its base, joined there, and every point is carried back.
 
     Between equal or opposite points, which independent draws never are, the path leaves them: of a Gaussian,
     :math:`w_0 + w_1 = \sqrt 2` in the middle, or 0. It then says so by a warning; use slerp or geodesic there.
@@ -105,19 +106,23 @@ class _Part:
     ) -> None:
         (self.first, away), (self.last, towards) = lift.encode(start, generator), lift.encode(end, generator)
         self.dtype = start.dtype
-        self.event_dim = event_dim
-        self.circle = None
+        self.event_dim = lift.lifted_dim or event_dim
+        self.circles: list[GreatCircle] = []
         if away is not None and towards is not None:
+            widths = [width for _, width in lift.directions(start.shape[-1])]
             # Opposite directions have probability zero; the point between them is as uniform on any great circle.
-            self.circle = GreatCircle(away, towards, method="matched", cut_locus="choose")
+            self.circles = [
+                GreatCircle(first, last, method="matched", cut_locus="choose")
+                for first, last in zip(away.split(widths, -1), towards.split(widths, -1))
+            ]
         self.lift = lift.spread()
 
     def __call__(self, t: Tensor) -> Tensor:
         root = ((1 - t).square() + t.square()).sqrt()
         w = ((1 - t) / root).to(self.first.dtype), (t / root).to(self.first.dtype)
         normal = two_point_sum(*w, self.first, self.last, self.event_dim)
-        direction = None if self.circle is None else weighted_sum(self.circle.weights(t), self.circle.vectors, 1)
-        return self.lift.decode(normal, direction).to(self.dtype)
+        directions = [weighted_sum(circle.weights(t), circle.vectors, 1) for circle in self.circles]
+        return self.lift.decode(normal, torch.cat(directions, -1) if directions else None).to(self.dtype)
 
 
 def _warn_of_copies(start: Tensor, end: Tensor, event_dim: int) -> None:
