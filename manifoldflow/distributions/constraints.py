@@ -6,11 +6,10 @@ import numpy as np
 import torch
 from pyro.distributions.constraints import sphere
 from torch import Tensor
-from torch.distributions import Distribution, biject_to, transform_to
+from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 
 from .._geomstats import Manifold
-from ..charts import Chart, default_chart
 from ..checks import as_tensor, describe
 
 __all__ = [
@@ -98,7 +97,7 @@ class _FiniteSymmetric(Constraint):
 class OnSpace(Constraint):
     """Points of a space, by its own `belongs` and the tolerance that it has for the dtype.
 
-    Registered with `biject_to` and `transform_to` through the space's default chart.
+    `manifoldflow.inference` registers it with `biject_to` and `transform_to`.
     """
 
     event_dim = 1
@@ -111,12 +110,6 @@ class OnSpace(Constraint):
 
     def __repr__(self) -> str:
         return f"OnSpace({self.space!r})"
-
-
-@biject_to.register(OnSpace)
-@transform_to.register(OnSpace)
-def _to_space(constraint: OnSpace) -> Chart:
-    return default_chart(constraint.space)
 
 
 def beside_loc(name: str, value: Tensor | float, loc: Tensor, *, keep: bool = False) -> tuple[Tensor, torch.Size]:

@@ -10,6 +10,7 @@ from torch.distributions.constraints import Constraint
 
 from ..._geomstats import Manifold
 from ...manifolds import Hypersphere
+from ...manifolds.rows import is_recorded
 from ...special import fisher_bingham_log_partition, fisher_bingham_moments, log_sphere_area
 from ..base import BaseDistribution
 from ..constraints import check_floating, finite_symmetric, finite_vector, joint_batch
@@ -72,6 +73,7 @@ class FisherBingham(BaseDistribution):
         # A parameter that the whole batch shares is kept once: eigenvectors, normalisers and products cost less.
         self._row, self._matrix = linear, quadratic
         self._eigen_known: tuple[Tensor, Tensor] | None = None
+        self._partition: list[tuple[int, int, Tensor]] = []
         super().__init__(batch, linear.shape[-1:], validate_args=validate_args)
 
     def __repr__(self) -> str:
@@ -83,6 +85,7 @@ class FisherBingham(BaseDistribution):
         n = self.event_shape[-1]
         new.linear, new.quadratic = self.linear.expand(*batch_shape, n), self.quadratic.expand(*batch_shape, n, n)
         new._row, new._matrix, new._eigen_known = self._row, self._matrix, self._eigen
+        new._partition = self._partition
         super(FisherBingham, new).__init__(batch_shape, self.event_shape, validate_args=False)
         new._validate_args = self._validate_args
         return new
@@ -105,7 +108,14 @@ class FisherBingham(BaseDistribution):
         return Hypersphere(self.ambient_dim - 1)
 
     def _log_partition64(self) -> Tensor:
-        return fisher_bingham_log_partition(self._row.double(), self._matrix.double(), self._eigen)
+        """The normaliser, float64; kept where no derivative through the parameters can be asked for."""
+        b, a = self._row, self._matrix
+        if is_recorded(b, a) or b.is_inference() or a.is_inference() or torch.is_inference_mode_enabled():
+            return fisher_bingham_log_partition(b.double(), a.double(), self._eigen)
+        if not self._partition or self._partition[0][:2] != (b._version, a._version):
+            value = fisher_bingham_log_partition(b.double(), a.double(), self._eigen)
+            self._partition[:] = [(b._version, a._version, value)]
+        return self._partition[0][2]
 
     def _moments64(self) -> tuple[Tensor, Tensor]:
         return fisher_bingham_moments(self._row.double(), self._matrix.double(), self._eigen)
