@@ -48,7 +48,19 @@ def _ending_at_once() -> Iterator[None]:
 
 try:
     with _ending_at_once():
-        from . import charts, data, distributions, errors, flows, inference, interpolation, manifolds, models, realism, special
+        from . import (
+            charts,
+            data,
+            distributions,
+            errors,
+            flows,
+            inference,
+            interpolation,
+            manifolds,
+            models,
+            realism,
+            special,
+        )
         from .distributions import Dirichlet, VonMisesFisher
         from .flows import ManifoldFlow
         from .interpolation import interpolate
