@@ -3,7 +3,8 @@ r"""Motion: the coordinates in which the geodesic kernels move a latent site.
 Every curved site moves on unit spheres, whose geodesics are great circles: a direction on its own sphere, an angle on
 the circle of its cosine and sine, a point s of the simplex on the sphere of the square roots
 :math:`x_i = \sqrt{s_i}`, where the Fisher-Rao metric is the round one up to a factor; a point of a product space on
-those of its factors. Reflecting a path at the edge of the positive orthant is the same as letting it go on and taking :math:`s_i = x_i^2`.
+those of its factors. Reflecting a path at the edge of the positive orthant is the same as letting it go on and taking
+:math:`s_i = x_i^2`.
 """
 
 import math
