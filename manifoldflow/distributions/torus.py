@@ -122,6 +122,9 @@ class VonMises(BaseDistribution):
         """Log density with respect to d angle; free of cancellation at any concentration."""
         if self._validate_args:
             self._validate_sample(value)
+        if is_eager() and not self.concentration.requires_grad and not bool(self.concentration.any()):  # uniform
+            joint = torch.broadcast_shapes(value.shape, self.loc.shape)
+            return (0 * value.expand(joint)).sum(-1) - _LOG_TURN * joint[-1]
         kappa = self.concentration.double()
         half = (0.5 * (value.double() - self.loc.double())).sin()
         each = vmf_log_peak(kappa, 2) - _LOG_TURN - 2 * kappa * half * half

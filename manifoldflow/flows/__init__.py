@@ -7,13 +7,14 @@ from .flow import FlowTransform, ManifoldFlow, call_and_ladj
 from .glow import PREPROCESSING, Centred, Glow, Logit, Preprocessed
 from .interface import Flow, FlowDistribution, default_base
 from .matching import FlowMatching, Solver, VectorField
-from .splines import Layer, LayeredFlow, MoebiusMixture, RationalQuadratic
+from .splines import CircleFlow, Layer, LayeredFlow, MoebiusMixture, RationalQuadratic, SphereFlow, TorusFlow
 from .zuko import ZukoTransform
 
 __all__ = [
     "BASES",
     "PREPROCESSING",
     "Centred",
+    "CircleFlow",
     "Flow",
     "FlowDescription",
     "FlowDistribution",
@@ -28,6 +29,8 @@ __all__ = [
     "Preprocessed",
     "RationalQuadratic",
     "Solver",
+    "SphereFlow",
+    "TorusFlow",
     "VectorField",
     "ZukoTransform",
     "build_flow",

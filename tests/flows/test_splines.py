@@ -85,7 +85,7 @@ def test_gradients_are_finite_at_knots_and_ends(circular):
     raw, _ = splines(3, circular, 4, torch.float32, size=1, scale=30.0)
     raw.requires_grad_()
     spline = RationalQuadratic(raw, circular=circular)
-    x = torch.cat([spline.starts.detach()[0, 0], torch.tensor([1.0, 1e-40])]).requires_grad_()
+    x = torch.cat([torch.zeros(1), spline.knots.detach()[0, 0], torch.tensor([1.0, 1e-40])]).requires_grad_()
     y, log_slope = spline(x)
     x_again = spline.inverse(y)
     for out in (y, log_slope, x_again):

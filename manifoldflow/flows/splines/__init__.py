@@ -3,5 +3,7 @@
 from .layers import Layer, LayeredFlow
 from .moebius import MoebiusMixture
 from .rational_quadratic import RationalQuadratic
+from .sphere_flow import SphereFlow
+from .torus_flow import CircleFlow, TorusFlow
 
-__all__ = ["Layer", "LayeredFlow", "MoebiusMixture", "RationalQuadratic"]
+__all__ = ["CircleFlow", "Layer", "LayeredFlow", "MoebiusMixture", "RationalQuadratic", "SphereFlow", "TorusFlow"]

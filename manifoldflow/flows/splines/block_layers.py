@@ -1,0 +1,126 @@
+r"""Layers of spheres of any dimension, at a cost linear in it: conformal, projective, and coupling of blocks.
+
+On S^(n-1) a conformal map with centre w, |w| < 1, is
+
+.. math:: h_w(x) = (1 - |w|^2) \frac{x - w}{|x - w|^2} - w,
+
+with the inverse :math:`h_{-w}` and the log-volume :math:`(n - 1) \log\big((1 - |w|^2) / |x - w|^2\big)`; a projective
+one is x -> Mx / |Mx|, with the log-volume log |det M| - n log |Mx|. In blocks x = (x_1, x_2) the direction of x_1 is
+moved by such maps of its own sphere, which depend on x_2; where x_1 vanishes they tend to the identity, so that the
+density stays continuous.
+
+Reference: D. J. Rezende et al., Normalizing flows on tori and spheres, ICML 2020 (arXiv 2002.02428), for the conformal
+maps of the circle.
+"""
+
+import torch
+from torch import Tensor
+
+from .layers import Layer
+from .networks import Conditioner
+from .sphere_layers import direction
+
+__all__ = ["BlockCoupling", "SphereMap"]
+
+_LARGEST = 0.99
+"""The largest norm of a centre: a map stretches areas by less than 200^(n-1)."""
+_LOG_BOUND = 2.0
+
+
+def conformal(x: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
+    """h_w of unit vectors `(*batch, n)`, and its log-volume."""
+    off = x - centre
+    gap = 1 - (centre * centre).sum(-1, keepdim=True)
+    square = (off * off).sum(-1, keepdim=True)
+    ratio = gap / square
+    return ratio * off - centre, (x.shape[-1] - 1) * ratio[..., 0].log()
+
+
+def projective(x: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
+    """e^a x, normalised, of unit vectors `(*batch, n)` with a of that shape, and its log-volume."""
+    moved = log_scale.exp() * x
+    norm = torch.linalg.vector_norm(moved, dim=-1, keepdim=True)
+    return moved / norm, log_scale.sum(-1) - x.shape[-1] * norm[..., 0].log()
+
+
+def _parts(raw: Tensor) -> tuple[Tensor, Tensor]:
+    """A centre and log scales from real numbers `(*batch, 2 n)`."""
+    centre, scale = raw.chunk(2, -1)
+    centre = _LARGEST * centre / (1 + (centre * centre).sum(-1, keepdim=True)).sqrt()
+    return centre, _LOG_BOUND * torch.tanh(scale / _LOG_BOUND)
+
+
+class SphereMap(Layer):
+    """A conformal map, then a projective one along the axes, of the whole sphere; they depend on the context only.
+
+    Args:
+        size: Number of coordinates n.
+        hidden: Width of the network.
+        context_dim: Size of the context.
+
+    >>> SphereMap(3, hidden=8)(torch.eye(3)[:1])[0]
+    tensor([[1., 0., 0.]], grad_fn=<DivBackward0>)
+    """
+
+    def __init__(self, size: int, *, hidden: int, context_dim: int = 0) -> None:
+        super().__init__()
+        self.net = Conditioner(0, 2 * size, hidden, context_dim)
+
+    def call_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        centre, log_scale = _parts(self.net(x[..., :0], context))
+        y, first = conformal(x, centre)
+        y, second = projective(y, log_scale)
+        return y, first + second
+
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
+        centre, log_scale = _parts(self.net(y[..., :0], context))
+        return conformal(projective(y, -log_scale)[0], -centre)[0]
+
+
+class BlockCoupling(Layer):
+    """Moves the direction of one block of coordinates on its own sphere, given the other block.
+
+    Args:
+        size: Number of coordinates n, at least 4.
+        first: Whether the first half of the coordinates moves, or the second.
+        hidden: Width of the network.
+        context_dim: Size of the context.
+    """
+
+    def __init__(self, size: int, *, first: bool, hidden: int, context_dim: int = 0) -> None:
+        super().__init__()
+        self.first, self.cut = first, size // 2
+        moved = self.cut if first else size - self.cut
+        self.net = Conditioner(size - moved, 2 * moved, hidden, context_dim)
+        self.unit = size**0.5  # coordinates of the size that networks expect
+
+    def call_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        moved, kept, radius = self._split(x)
+        centre, log_scale = self._maps(kept, radius, context)
+        y, first = conformal(_safe(direction(moved), radius), centre)
+        y, second = projective(y, log_scale)
+        inside = radius[..., 0] > 0
+        return self._join(torch.where(radius > 0, radius * y, moved), kept), torch.where(inside, first + second, 0)
+
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
+        moved, kept, radius = self._split(y)
+        centre, log_scale = self._maps(kept, radius, context)
+        x = conformal(projective(_safe(direction(moved), radius), -log_scale)[0], -centre)[0]
+        return self._join(torch.where(radius > 0, radius * x, moved), kept)
+
+    def _maps(self, kept: Tensor, radius: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        return _parts(self.net(self.unit * kept, context) * radius * radius)
+
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        a, b = x.split([self.cut, x.shape[-1] - self.cut], -1)
+        moved, kept = (a, b) if self.first else (b, a)
+        square = (moved * moved).sum(-1, keepdim=True)
+        return moved, kept, torch.where(square > 0, torch.where(square > 0, square, 1).sqrt(), 0)
+
+    def _join(self, moved: Tensor, kept: Tensor) -> Tensor:
+        return torch.cat([moved, kept] if self.first else [kept, moved], -1)
+
+
+def _safe(unit: Tensor, radius: Tensor) -> Tensor:
+    """Some unit vector where a block vanishes."""
+    return torch.where(radius > 0, unit, unit.shape[-1] ** -0.5)

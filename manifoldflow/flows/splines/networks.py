@@ -1,0 +1,35 @@
+"""Networks that give a layer its parameters: all start at zero, so that every layer starts at the identity."""
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Conditioner"]
+
+
+class Conditioner(nn.Module):
+    """Parameters of a layer from what it is conditioned on: two hidden layers, or plain parameters without inputs.
+
+    Args:
+        inputs: Number of features; 0 for none.
+        outputs: Number of parameters.
+        hidden: Width of the hidden layers.
+        context_dim: Size of the context; 0 for none.
+    """
+
+    def __init__(self, inputs: int, outputs: int, hidden: int, context_dim: int = 0) -> None:
+        super().__init__()
+        self.net: nn.Sequential | None = None
+        if inputs + context_dim == 0:
+            self.free = nn.Parameter(torch.zeros(outputs))
+            return
+        last = nn.Linear(hidden, outputs)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        first = nn.Linear(inputs + context_dim, hidden)
+        self.net = nn.Sequential(first, nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), last)
+
+    def forward(self, features: Tensor, context: Tensor | None = None) -> Tensor:
+        """Parameters `(*batch, outputs)` from features `(*batch, inputs)` and a context `(*batch, context_dim)`."""
+        if self.net is None:
+            return self.free.expand(*features.shape[:-1], -1)
+        return self.net(features if context is None else torch.cat([features, context], -1))

@@ -1,0 +1,110 @@
+"""Layers of tori: maps of some angles, conditioned on the sines and cosines of others."""
+
+import math
+
+import torch
+from pyro.nn.auto_reg_nn import MaskedLinear, create_mask
+from torch import Tensor, nn
+
+from ...manifolds.torus import wrap
+from .circle_maps import CIRCLE_MAPS, CircleMap, separate
+from .layers import Layer
+from .networks import Conditioner
+
+__all__ = ["AutoregressiveLayer", "CouplingLayer"]
+
+
+class CouplingLayer(Layer):
+    """Moves some angles, each by a map of the circle that depends on the angles that stay.
+
+    Args:
+        moves: A mask `(d,)` of the angles that move.
+        kind: "spline" or "moebius".
+        bins: Bins of a spline, or centres of a Moebius mixture.
+        hidden: Width of the network.
+        context_dim: Size of the context.
+    """
+
+    moved: Tensor
+    kept: Tensor
+    order: Tensor
+
+    def __init__(self, moves: Tensor, *, kind: str, bins: int, hidden: int, context_dim: int = 0) -> None:
+        super().__init__()
+        moved, kept = moves.nonzero()[:, 0], (~moves).nonzero()[:, 0]
+        self.register_buffer("moved", moved, persistent=False)
+        self.register_buffer("kept", kept, persistent=False)
+        self.register_buffer("order", torch.cat([moved, kept]).argsort(), persistent=False)
+        self.kind = CIRCLE_MAPS[kind]
+        self.count = self.kind.count(bins)
+        self.net = Conditioner(2 * len(kept), len(moved) * (self.count + 1), hidden, context_dim)
+
+    def call_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        kept, moved = x.index_select(-1, self.kept), x.index_select(-1, self.moved)
+        y, log_slope = self._map(kept, context)(moved)
+        return torch.cat([wrap(y), kept], -1).index_select(-1, self.order), log_slope.sum(-1)
+
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
+        kept, moved = y.index_select(-1, self.kept), y.index_select(-1, self.moved)
+        x = self._map(kept, context).inverse(moved)
+        return torch.cat([wrap(x), kept], -1).index_select(-1, self.order)
+
+    def _map(self, kept: Tensor, context: Tensor | None) -> CircleMap:
+        raw = self.net(torch.cat([kept.cos(), kept.sin()], -1), context).unflatten(-1, (len(self.moved), -1))
+        return self.kind.make(*separate(raw))
+
+
+class AutoregressiveLayer(Layer):
+    """Moves every angle by a map of the circle that depends on the angles before it.
+
+    The images of data take one pass of the network, the way back one pass for every angle.
+
+    Args:
+        order: The angles in the order in which they depend on one another, a permutation `(d,)`.
+        kind: "spline" or "moebius".
+        bins: Bins of a spline, or centres of a Moebius mixture.
+        hidden: Width of the masked network (MADE, arXiv 1502.03509), at least d.
+        context_dim: Size of the context.
+    """
+
+    order: Tensor
+
+    def __init__(self, order: Tensor, *, kind: str, bins: int, hidden: int, context_dim: int = 0) -> None:
+        super().__init__()
+        size = len(order)
+        self.register_buffer("order", order, persistent=False)
+        self.kind = CIRCLE_MAPS[kind]
+        self.count = self.kind.count(bins)
+        # One context at least: Pyro's masks without one leave the first angle's neurons out of the first layer.
+        masks, _ = create_mask(size, max(context_dim, 1), [hidden, hidden], order, self.count + 1)
+        read = masks[0][:, max(context_dim, 1) :]
+        masks[0] = torch.cat([masks[0][:, :context_dim], read, read], -1)
+        last = MaskedLinear(hidden, size * (self.count + 1), masks[2])
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        first = MaskedLinear(context_dim + 2 * size, hidden, masks[0])
+        self.net = nn.Sequential(first, nn.SiLU(), MaskedLinear(hidden, hidden, masks[1]), nn.SiLU(), last)
+
+    def call_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        y, log_slope = self._map(x, context)(x)
+        return wrap(y), log_slope.sum(-1)
+
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
+        x = torch.zeros_like(y)
+        for index in self.order:
+            here = torch.arange(y.shape[-1], device=y.device) == index
+            x = torch.where(here, wrap(self._map(x, context).inverse(y)), x)
+        return x
+
+    def _map(self, x: Tensor, context: Tensor | None) -> CircleMap:
+        read = [x.cos(), x.sin()] if context is None else [context, x.cos(), x.sin()]
+        raw = self.net(torch.cat(read, -1)).unflatten(-1, (self.count + 1, x.shape[-1])).mT
+        return self.kind.make(*separate(raw))
+
+
+def alternating_masks(size: int) -> list[Tensor]:
+    """Masks `(d,)` that set every angle apart from every other: by the binary digits of its place, both ways."""
+    place = torch.arange(size)
+    digits = range(max(1, math.ceil(math.log2(size)))) if size > 1 else []
+    masks = [(place >> digit) % 2 == side for digit in digits for side in (0, 1)]
+    return masks or [torch.ones(1, dtype=torch.bool)]
