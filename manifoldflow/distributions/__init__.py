@@ -2,6 +2,7 @@
 
 from . import kl
 from .base import BaseDistribution
+from .composed.ensemble import Ensemble, mix_densities
 from .composed.joint import Joint
 from .dirichlet import Dirichlet
 from .gaussian import Gaussian
@@ -25,6 +26,7 @@ __all__ = [
     "BaseDistribution",
     "Bingham",
     "Dirichlet",
+    "Ensemble",
     "FisherBingham",
     "Fitting",
     "Gaussian",
@@ -46,4 +48,5 @@ __all__ = [
     "fit_mixture",
     "kl",
     "law_of",
+    "mix_densities",
 ]

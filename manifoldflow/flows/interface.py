@@ -126,6 +126,10 @@ class Flow(nn.Module, ABC):
         s, ladj = self.encode_and_ladj(x, context)
         return self.base.log_prob(s) + ladj
 
+    def loss(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """What training makes small: minus the mean log density of a batch of data, in nats."""
+        return -self(x, context).mean()
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The same as `log_prob`, for wrappers that call the module."""
         return self.log_prob(x, context)

@@ -13,6 +13,7 @@ from .image_models import train_autoencoder, train_gan
 from .likelihood import FlowTraining, train_flow
 from .loop import Outcome
 from .placement import Placement
+from .points import PointTraining
 from .saved import ModelDescription, SavedFlow, SavedModel, build_model, load_flow, load_model, save_flow, save_model
 from .settings import TrainSettings
 
@@ -22,6 +23,7 @@ __all__ = [
     "ModelDescription",
     "Outcome",
     "Placement",
+    "PointTraining",
     "SavedFlow",
     "SavedModel",
     "TrainSettings",

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..checks import describe
 from ..data import ImageSet, bits_per_dim, dequantise, hashed_uniform
 from ..errors import DataError
-from ..flows import FlowDescription, ManifoldFlow, build_flow
+from ..flows import Flow, FlowDescription, ManifoldFlow, build_flow
 from .batches import ImageData, eval_loader
 from .loop import TrainingModule, run_training
 from .placement import Placement
+from .points import train_on_points
 from .settings import TrainSettings
 
 __all__ = ["EVAL_BATCH", "FlowModule", "FlowTraining", "held_out_bits_per_dim", "train_flow"]
@@ -86,7 +89,50 @@ class FlowTraining:
     steps: int
 
 
-def train_flow(
+@singledispatch
+def train_flow(flow: Any, train: Any, validation: Any, settings: TrainSettings, **options: Any) -> Any:
+    """Train a flow, of images or of points on a manifold, and keep the weights with the best validation loss.
+
+    A run that was killed at any step and is resumed gives, on a CPU, bit for bit the weights of the
+    uninterrupted run: batch order and noise are functions of (seed, epoch, example). Over several
+    processes, each takes its part of every batch, so that they train, up to rounding, what one would.
+
+    Args:
+        flow: A `FlowDescription`: a new flow of images, by maximum likelihood. Or any `Flow`, which is trained in
+            place by its `loss`: minus the log density, or of `FlowMatching` the squared error of the velocities.
+        train: An `ImageSet`; or points `(N, *event)`, or a pair of points and their contexts `(N, context_dim)`.
+        validation: The same kind, for early stopping and the choice of the weights; of points it may be None, which
+            keeps the last weights.
+        settings: Epochs, batch size, rates, seed, how often to write a checkpoint.
+        folder: Folder for the checkpoints and the log.
+        resume: Continue from the last checkpoint in `folder`, if there is one.
+        progress: Show Lightning's progress bar, headed by `title`.
+        placement: Devices and machines; one device if None. Lightning starts the same program again for
+            every further device.
+        log_density: Of points: train by reverse Kullback-Leibler divergence from this function of points, which need
+            not be normalised, instead of on data; `train` and `validation` are None. The loss is the mean of
+            log q - log p over draws of the flow, whose least value is minus the log of the integral.
+        draws: With `log_density`, how many draws make an epoch.
+        noise: Of points: standard deviation of tangent noise added to them at every step, or a pair of its first and
+            last value; a regulariser for few data.
+        weight_decay: Of points: decoupled from the gradient (Loshchilov and Hutter, arXiv 1711.05101).
+
+    Returns:
+        A `FlowTraining` of images, a `PointTraining` of points.
+
+    Raises:
+        DataError: Data of another shape than the flow's, or differing levels; devices that are not there.
+        FloatingPointError: The loss became NaN or infinite; names the step and a remedy.
+        KeyboardInterrupt: With the step that was reached.
+        OffManifoldError: Points off the flow's space.
+        OSError: A file could not be written; the last checkpoint is intact.
+        TypeError, ValueError: `flow` is neither, or an option does not suit it.
+    """
+    raise TypeError(f"flow: expected a FlowDescription or a Flow, got {describe(flow)}")
+
+
+@train_flow.register
+def _(
     description: FlowDescription,
     train: ImageSet,
     validation: ImageSet,
@@ -98,29 +144,6 @@ def train_flow(
     title: str = "",
     placement: Placement | None = None,
 ) -> FlowTraining:
-    """Train a flow by maximum likelihood, and keep the weights with the best validation loss.
-
-    A run that was killed at any step and is resumed gives, on a CPU, bit for bit the weights of the
-    uninterrupted run: batch order and noise are functions of (seed, epoch, example). Over several
-    processes, each takes its part of every batch, so that they train, up to rounding, what one would.
-
-    Args:
-        description: The architecture and base.
-        train: Training images.
-        validation: Images for early stopping and the choice of the weights.
-        settings: Epochs, batch size, rates, seed, how often to write a checkpoint.
-        folder: Folder for the checkpoints and the log.
-        resume: Continue from the last checkpoint in `folder`, if there is one.
-        progress: Show Lightning's progress bar, headed by `title`.
-        placement: Devices and machines; one device if None. Lightning starts the same program again for
-            every further device.
-
-    Raises:
-        DataError: Images of another shape than the description's, or differing levels; devices that are not there.
-        FloatingPointError: The loss became NaN or infinite; names the step and a remedy.
-        KeyboardInterrupt: With the step that was reached.
-        OSError: A file could not be written; the last checkpoint is intact.
-    """
     _check_images(description, train, validation)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -146,6 +169,9 @@ def train_flow(
         device=outcome.device,
         steps=outcome.steps,
     )
+
+
+train_flow.register(Flow, train_on_points)
 
 
 def _check_images(description: FlowDescription, train: ImageSet, validation: ImageSet) -> None:
