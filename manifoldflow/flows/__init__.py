@@ -6,13 +6,14 @@ from .build import FlowDescription, build_flow
 from .flow import FlowTransform, ManifoldFlow, call_and_ladj
 from .glow import PREPROCESSING, Centred, Glow, Logit, Preprocessed
 from .interface import Flow, FlowDistribution, default_base
-from .matching import FlowMatching, Solver, VectorField
+from .matching import BentPath, FlowMatching, Solver, VectorField
 from .splines import CircleFlow, Layer, LayeredFlow, MoebiusMixture, RationalQuadratic, SphereFlow, TorusFlow
 from .zuko import ZukoTransform
 
 __all__ = [
     "BASES",
     "PREPROCESSING",
+    "BentPath",
     "Centred",
     "CircleFlow",
     "Flow",

@@ -1,5 +1,6 @@
 """Flow matching on any space with exp and log: train by regression, draw and score by a differential equation."""
 
+from .bent import BentPath
 from .couplings import COUPLINGS, optimal_transport
 from .fields import VectorField
 from .integrate import Solution, Solver
@@ -8,6 +9,7 @@ from .paths import cut_locus, geodesic_path
 
 __all__ = [
     "COUPLINGS",
+    "BentPath",
     "FlowMatching",
     "Solution",
     "Solver",

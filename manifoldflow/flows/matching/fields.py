@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..._geomstats import Manifold
-from ...checks import check_integer
+from ...checks import check_integer, check_number
 from ...manifolds import Product, Torus
 
 __all__ = ["VectorField", "features"]
@@ -39,9 +39,15 @@ class VectorField(nn.Module):
         layers: Number of residual layers.
         context_dim: Size of the vectors to condition on; 0 for none.
         frequencies: Of the time's sines and cosines, 1 to `frequencies` half turns.
+        waves: Number of random plane waves of the point's features, whose sines and cosines are read as well: they
+            resolve what is fine.
+        wave_number: Standard deviation of the coordinates of their wave vectors.
+
+    Raises:
+        ValueError: A size below 1 (`context_dim`, `frequencies`, `waves`: below 0), or a `wave_number` not positive.
 
     The last layer starts at zero, so that the first flow is the identity. On a torus the network reads sines and
-    cosines of the angles, which makes it periodic.
+    cosines of the angles, which makes it periodic. Random features: M. Tancik et al., NeurIPS 2020 (arXiv 2006.10739).
 
     Example:
         >>> field = VectorField(mf.Hypersphere(2), hidden=32)
@@ -50,9 +56,18 @@ class VectorField(nn.Module):
     """
 
     turns: Tensor
+    vectors: Tensor
 
     def __init__(
-        self, space: Manifold, *, hidden: int = 128, layers: int = 4, context_dim: int = 0, frequencies: int = 4
+        self,
+        space: Manifold,
+        *,
+        hidden: int = 128,
+        layers: int = 4,
+        context_dim: int = 0,
+        frequencies: int = 4,
+        waves: int = 0,
+        wave_number: float = 4.0,
     ) -> None:
         super().__init__()
         self.space = space
@@ -61,7 +76,11 @@ class VectorField(nn.Module):
         width = features(space, torch.zeros(1, *space.shape)).shape[-1]
         turns = math.pi * torch.arange(1, check_integer("frequencies", frequencies, least=0) + 1)
         self.register_buffer("turns", turns)
-        self.first = nn.Linear(width + 1 + 2 * frequencies + check_integer("context_dim", context_dim, least=0), hidden)
+        check_integer("waves", waves, least=0)
+        vectors = check_number("wave_number", wave_number, positive=True) * torch.randn(width, waves)
+        self.register_buffer("vectors", vectors)
+        inputs = width + 2 * waves + 1 + 2 * frequencies + check_integer("context_dim", context_dim, least=0)
+        self.first = nn.Linear(inputs, hidden)
         self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU()) for _ in range(layers - 1))
         self.last = nn.Linear(hidden, math.prod(space.shape))
         nn.init.zeros_(self.last.weight)
@@ -72,6 +91,9 @@ class VectorField(nn.Module):
         read = features(self.space, x)
         angle = t[..., None] * self.turns
         parts = [read, t[..., None].to(read), angle.cos().to(read), angle.sin().to(read)]
+        if self.vectors.numel():
+            phase = read @ self.vectors
+            parts += [phase.cos(), phase.sin()]
         if context is not None:
             parts.append(context.expand(*read.shape[:-1], context.shape[-1]))
         h = nn.functional.silu(self.first(torch.cat(parts, dim=-1)))
