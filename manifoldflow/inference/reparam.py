@@ -18,9 +18,10 @@ from torch.distributions import Distribution, Independent, VonMises, constraints
 from torch.distributions.constraints import Constraint
 
 from .._geomstats import Manifold
+from ..charts import SimplexConstraint
 from ..checks import describe
 from ..distributions.constraints import OnSpace
-from ..manifolds import Hypersphere
+from ..manifolds import Hypersphere, Simplex
 from .onto import Angle, Onto, has_onto, onto
 
 __all__ = ["AutoReparam", "Lifted", "ManifoldReparam", "SphereReparam", "auto_reparam", "sites", "space_of"]
@@ -46,6 +47,12 @@ def _(support: Constraint, size: int) -> Manifold:
 @space_of.register
 def _(support: OnSpace, size: int) -> Manifold:
     return support.space
+
+
+@space_of.register(type(constraints.simplex))
+@space_of.register(SimplexConstraint)
+def _(support: Constraint, size: int) -> Manifold:
+    return Simplex(size - 1)
 
 
 @space_of.register(constraints.independent)
@@ -95,8 +102,8 @@ class Lifted(TorchDistribution):
     Draws are exact, and differentiable if those of the law are.
 
     >>> law = Lifted(SphericalUniform(2), onto(Hypersphere(2)))
-    >>> law.log_prob(torch.zeros(3)) - torch.distributions.Normal(0.0, 1.0).log_prob(torch.zeros(3)).sum()
-    tensor(0.)
+    >>> law.log_prob(torch.zeros(3)), torch.distributions.Normal(0.0, 1.0).log_prob(torch.zeros(3)).sum()
+    (tensor(-2.7568), tensor(-2.7568))
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {}
