@@ -248,7 +248,7 @@ def has_onto(space: Manifold) -> bool:
 
 _NO_BIJECTION = (
     "no bijection of R^n with {} leaves no point out; pass the model through manifoldflow.inference.auto_reparam "
-    "(or SphereReparam for one site), or use AutoVonMisesFisher or AutoManifoldFlow as guide"
+    "(or SphereReparam for one site), or use AutoVonMisesFisher as guide"
 )
 
 

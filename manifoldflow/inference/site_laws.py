@@ -63,8 +63,8 @@ def family_of(space: Manifold) -> SiteLaw:
         ValueError: There is none.
     """
     raise ValueError(
-        f"space: expected a sphere, torus, simplex, Euclidean space or a product of these, got {space!r}; register a "
-        "family with manifoldflow.inference.family_of.register"
+        f"space: expected a sphere, torus, simplex, Euclidean space or a product of these, got {space!r}; pass "
+        "the model through manifoldflow.inference.auto_reparam and take one of Pyro's guides"
     )
 
 
