@@ -7,7 +7,19 @@ from .flow import FlowTransform, ManifoldFlow, call_and_ladj
 from .glow import PREPROCESSING, Centred, Glow, Logit, Preprocessed
 from .interface import Flow, FlowDistribution, default_base
 from .matching import BentPath, FlowMatching, Solver, VectorField
-from .splines import CircleFlow, Layer, LayeredFlow, MoebiusMixture, RationalQuadratic, SphereFlow, TorusFlow
+from .splines import (
+    CircleFlow,
+    EuclideanFlow,
+    Layer,
+    LayeredFlow,
+    MoebiusMixture,
+    ProductFlow,
+    RationalQuadratic,
+    SimplexFlow,
+    SphereFlow,
+    TorusFlow,
+    flow_on,
+)
 from .zuko import ZukoTransform
 
 __all__ = [
@@ -16,6 +28,7 @@ __all__ = [
     "BentPath",
     "Centred",
     "CircleFlow",
+    "EuclideanFlow",
     "Flow",
     "FlowDescription",
     "FlowDistribution",
@@ -28,7 +41,9 @@ __all__ = [
     "ManifoldFlow",
     "MoebiusMixture",
     "Preprocessed",
+    "ProductFlow",
     "RationalQuadratic",
+    "SimplexFlow",
     "Solver",
     "SphereFlow",
     "TorusFlow",
@@ -37,5 +52,6 @@ __all__ = [
     "build_flow",
     "call_and_ladj",
     "default_base",
+    "flow_on",
     "make_base",
 ]
