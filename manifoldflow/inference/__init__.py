@@ -1,5 +1,15 @@
 """Bayesian inference with latents on manifolds, in Pyro: sites, kernels, guides and diagnostics."""
 
+from .diagnostics import (
+    CredibleCap,
+    DirectionSummary,
+    credible_cap,
+    direction_ess,
+    direction_rhat,
+    in_highest_density,
+    summarize_directions,
+    to_arviz,
+)
 from .guides import AutoDirichlet, AutoVonMisesFisher, GuideQuality, guide_quality
 from .hmc import GeodesicHMC
 from .nuts import GeodesicNUTS
@@ -10,6 +20,8 @@ __all__ = [
     "AutoDirichlet",
     "AutoReparam",
     "AutoVonMisesFisher",
+    "CredibleCap",
+    "DirectionSummary",
     "GeodesicHMC",
     "GeodesicNUTS",
     "GuideQuality",
@@ -18,8 +30,14 @@ __all__ = [
     "Onto",
     "SphereReparam",
     "auto_reparam",
+    "credible_cap",
+    "direction_ess",
+    "direction_rhat",
     "guide_quality",
+    "in_highest_density",
     "onto",
     "sites",
     "space_of",
+    "summarize_directions",
+    "to_arviz",
 ]
