@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from matplotlib import pyplot
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -100,9 +101,9 @@ def paths_on_the_globe(
 
 
 def draw_globe(shown: GlobePaths, page: str = "light") -> Figure:
-    """One globe for each trip, side by side, for a "light" or a "dark" page."""
+    """One globe for each trip, side by side, for a "light" or a "dark" page, as a figure of pyplot's."""
     with theme(page):
-        figure = Figure(figsize=(5 * len(shown.trips), 5.4), layout="constrained")
+        figure = pyplot.figure(figsize=(5 * len(shown.trips), 5.4), layout="constrained")
         for i, (trip, ax) in enumerate(zip(shown.trips, figure.subplots(1, len(shown.trips), squeeze=False).flat)):
             drawing = plot_sphere(
                 shown.data,
