@@ -92,13 +92,13 @@ class PointsPage:
         check_kind("space", self.space, Manifold)
         if not self.models:
             raise ValueError("models: expected at least one")
+        self._check("train", self.train, 2)
+        self._check("held_out", self.held_out, 2)
         known = [model.name for model in self.models]
         for number, model in enumerate(self.models):
             self._check(f"models[{number}].samples", model.samples, 2)
         if len(set(known)) < len(known):
             raise ValueError(f"models: expected names that differ, got {', '.join(known)}")
-        self._check("train", self.train, 2)
-        self._check("held_out", self.held_out, 2)
         self._check_paths(known)
         if self.names and len(self.names) != np.shape(self.train)[-1]:
             raise ValueError(

@@ -11,7 +11,7 @@ from ...plots.sphere import coast_lines
 from .contents import ModelShown, PathShown, PointsPage
 from .views import Axis, View
 
-__all__ = ["COLOURS", "DASHES", "PAIRS", "map_data", "shown_titles"]
+__all__ = ["COLOURS", "DASHES", "PAIRS", "first_model", "map_data", "shown_titles"]
 
 PAIRS = 12
 """So many pairs are shown, the first ones."""
@@ -56,6 +56,12 @@ def shown_titles(page: PointsPage) -> list[str]:
     pairs = len(page.paths[0].points) if page.paths else 0
     titles = list(page.pair_titles) or [f"Pair {i + 1}" for i in range(pairs)]
     return titles[:PAIRS]
+
+
+def first_model(page: PointsPage) -> ModelShown:
+    """The model that is shown first: the one with the lowest held-out figure, among those with a shading if any."""
+    shaded = [model for model in page.models if model.shade is not None]
+    return min(shaded or page.models, key=lambda model: model.certificate.nll.value)
 
 
 def _finite(values: Sequence[float]) -> list[float | None]:
@@ -109,6 +115,7 @@ def map_data(page: PointsPage, view: View) -> dict[str, Any]:
             _layer("held-out points", page.held_out, view, _DATA),
         ],
         "models": [_model(model, view) for model in page.models],
+        "first": page.models.index(first_model(page)),
         "pairs": shown_titles(page),
         "times": [round(i / (steps - 1), 6) for i in range(steps)],
         "paths": [_path(number, path, view) for number, path in enumerate(page.paths)],

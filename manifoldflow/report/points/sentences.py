@@ -14,6 +14,7 @@ _ERRORS = 2
 """Standard errors from which a difference counts."""
 _LEVEL = 0.05
 _MASS = 0.005
+_COARSE = 0.05
 _EFFECT = 0.01
 
 
@@ -21,20 +22,23 @@ def _listed(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
-def points_introduction(page: PointsPage) -> str:
-    """How many points there are, where they live, and what is compared."""
+def points_introduction(page: PointsPage, place: str) -> str:
+    """How many points there are, where they live (in words: `place`), and what is compared."""
     train, held_out = len(page.train), len(page.held_out)
-    paths = f" {len(page.paths)} kinds of paths join the same pairs of points." if page.paths else ""
+    paths = ""
+    if page.paths:
+        kinds = "One kind of path joins" if len(page.paths) == 1 else f"{len(page.paths)} kinds of paths join"
+        paths = f" {kinds} pairs of points."
     models = "One model was" if len(page.models) == 1 else f"{len(page.models)} models were"
     return (
-        f"{train + held_out:,} points on {page.space!r}: {models} fitted to {train:,} of them and judged by the "
+        f"{train + held_out:,} points on {place}: {models} fitted to {train:,} of them and judged by the "
         f"{held_out:,} others.{paths}"
     )
 
 
 def points_findings(page: PointsPage) -> list[str]:
     """Statements about likelihood, copies, normalisation, samples, calibration and paths, each with its figures."""
-    return [
+    found = [
         *_likelihood(page.models),
         *_copies(page.models),
         *_normalisation(page.models),
@@ -42,6 +46,7 @@ def points_findings(page: PointsPage) -> list[str]:
         *_calibration(page.models),
         *_typicality(page.paths),
     ]
+    return [sentence[:1].upper() + sentence[1:] for sentence in found]
 
 
 def _nats(model: ModelShown) -> str:
@@ -62,17 +67,14 @@ def _likelihood(models: Sequence[ModelShown]) -> list[str]:
     first = f"{best.name}{role} has the lowest held-out negative log-likelihood: {_nats(best)} nats."
     near = [m for m in ordered[1:] if not _apart(best.certificate.nll, m.certificate.nll)]
     if near:
-        first += (
-            f" Their own errors do not tell {_listed([f'{m.name} ({_nats(m)})' for m in near])} apart from it "
-            f"(less than {_ERRORS} standard errors)."
-        )
+        first += f" Within {_ERRORS} standard errors of it: {_listed([f'{m.name} ({_nats(m)})' for m in near])}."
     found = [first]
-    if controls and not best.is_control:
+    if controls and not best.is_control and controls[0] not in near:
         control = controls[0]
         gain = control.certificate.nll.value - best.certificate.nll.value
         found.append(f"That is {gain:.3f} nats below the control, {control.name} ({_nats(control)}).")
     elif controls:
-        found.append("No model here beats the control.")
+        found.append("No model here clearly beats the control." if near else "No model here beats the control.")
     return found
 
 
@@ -89,22 +91,35 @@ def _copies(models: Sequence[ModelShown]) -> list[str]:
     return [f"{start} Without them: {figures}."]
 
 
+def _mass(model: ModelShown) -> str:
+    mass = model.certificate.mass
+    return f"{mass.value:.4f} ± {mass.error:.1g}"
+
+
 def _normalisation(models: Sequence[ModelShown]) -> list[str]:
+    off = {id(m): abs(m.certificate.mass.value - 1) for m in models}
+    wrong = [m for m in models if off[id(m)] > max(_MASS, 3 * m.certificate.mass.error)]
+    coarse = [m for m in models if m not in wrong and m.certificate.mass.error > _COARSE]
+    right = [m for m in models if m not in wrong and m not in coarse]
     found = []
-    wrong = [m for m in models if abs(m.certificate.mass.value - 1) > max(_MASS, 3 * m.certificate.mass.error)]
     for model in wrong:
-        mass = model.certificate.mass
-        if mass.value > 0:
-            way = "low" if mass.value > 1 else "high"
-            reading = f"its negative log-likelihood is {abs(math.log(mass.value)):.3f} nats too {way}"
-        else:
-            reading = "its likelihood means nothing"
+        mass = model.certificate.mass.value
+        reading = "its likelihood means nothing"
+        if mass > 0:
+            way = "low" if mass > 1 else "high"
+            reading = f"its negative log-likelihood is {abs(math.log(mass)):.3f} nats too {way}"
+        found.append(f"The density of {model.name} integrates to {_mass(model)}, not to one: {reading}.")
+    if coarse:
+        figures = _listed([f"{m.name} ({_mass(m)})" for m in coarse])
+        found.append(f"Whether the density integrates to one could not be told for {figures}: the check is too coarse.")
+    if right:
+        every = len(right) == len(models) > 1
+        start = "Every density" if every else f"The density of {_listed([m.name for m in right])}"
+        farthest = max(right, key=lambda m: off[id(m)])
         found.append(
-            f"The density of {model.name} integrates to {mass.value:.4f} ± {mass.error:.1g}, not to one: {reading}."
+            f"{start} integrates to one within the error of the check"
+            f"{'; the farthest is' if len(right) > 1 else ':'} {_mass(farthest)}."
         )
-    if not wrong:
-        off = max(abs(m.certificate.mass.value - 1) for m in models)
-        found.append(f"Every density integrates to one: the largest error found is {off:.1g}.")
     for model in models:
         effect = model.certificate.tolerance_effect
         if effect is not None and abs(effect) > _EFFECT:

@@ -15,6 +15,7 @@ from ...manifolds import Hypersphere, Simplex, Torus
 from ...plots import plot_simplex, plot_sphere, plot_torus
 from ...plots.style import figure_with_axes, line_style, path_style, point_style
 from .contents import PathShown, PointsPage
+from .payload import first_model
 from .shade import OUTSIDE
 from .views import View
 
@@ -23,18 +24,19 @@ __all__ = ["still_picture", "still_text", "typicality_figure"]
 Density = Callable[[Tensor], Tensor]
 _SHOWN = 4
 _DOTS = 3000
+_LETTERS = 32
+
+
+def _plain(name: str) -> str:
+    """A name for a picture: not too long, and no formula."""
+    short = name if len(name) <= _LETTERS else name[: _LETTERS - 1] + "…"
+    return short.replace("$", r"\$")
 
 
 def _first_paths(page: PointsPage) -> tuple[list[np.ndarray], list[str]]:
     """The first pair's paths and their names."""
     paths = page.paths[:_SHOWN]
-    return [np.asarray(path.points[0], np.float64) for path in paths], [path.name for path in paths]
-
-
-def _best(page: PointsPage) -> Any:
-    """The model that is shown: the one with the lowest held-out figure among those with a shading, else among all."""
-    shaded = [model for model in page.models if model.shade is not None]
-    return min(shaded or page.models, key=lambda model: model.certificate.nll.value)
+    return [np.asarray(path.points[0], np.float64) for path in paths], [_plain(path.name) for path in paths]
 
 
 def _density(view: View, shade: np.ndarray | None) -> Density | None:
@@ -72,8 +74,8 @@ def still_picture(page: PointsPage, view: View) -> Figure:
 def still_text(page: PointsPage) -> str:
     """What the map shows."""
     text = "Training points"
-    if _best(page).shade is not None:
-        text += f" over the density of {_best(page).name}"
+    if first_model(page).shade is not None:
+        text += f" over the density of {first_model(page).name}"
     titles = list(page.pair_titles) or ["the first pair"]
     return text + (f", with the paths of {titles[0]}" if page.paths else "")
 
@@ -84,7 +86,7 @@ def _map(
 ) -> Axes:
     ax = _axes()
     across, up = view.axes[0], view.axes[min(1, len(view.axes) - 1)]
-    shade = _best(page).shade
+    shade = first_model(page).shade
     if shade is not None:
         ax.imshow(
             1 - np.where(shade == OUTSIDE, OUTSIDE - 1, shade) / (OUTSIDE - 1),
@@ -96,7 +98,7 @@ def _map(
     ax.scatter(*_plane(view, points).T, **point_style({"alpha": 0.5}))
     for number, (path, label) in enumerate(zip(paths, labels)):
         ax.plot(*_plane(view, path).T, label=label, **path_style(number))
-    ax.set(xlim=(across.low, across.high), ylim=(up.low, up.high), xlabel=across.label, ylabel=up.label)
+    ax.set(xlim=(across.low, across.high), ylim=(up.low, up.high), xlabel=_plain(across.label), ylabel=_plain(up.label))
     return ax
 
 
@@ -111,7 +113,7 @@ def _(
 ) -> Axes:
     if space.dim != 2:
         return _map.dispatch(Manifold)(space, page, view, points, paths, labels)
-    shade = _density(view, _best(page).shade)
+    shade = _density(view, first_model(page).shade)
     options: dict[str, Any] = {"land": page.land, "labels": labels or None, "s": 3, "alpha": 0.6}
     return plot_sphere(points, density=shade, paths=paths or None, ax=_axes(), **options).ax
 
@@ -122,8 +124,8 @@ def _(
 ) -> Axes:
     if space.dim == 1:
         return _map.dispatch(Manifold)(space, page, view, points, paths, labels)
-    first, second = (axis.label.removesuffix(" (radians)") for axis in view.axes[:2])
-    shade = _density(view, _best(page).shade) if space.dim == 2 else None
+    first, second = (_plain(axis.label.removesuffix(" (radians)")) for axis in view.axes[:2])
+    shade = _density(view, first_model(page).shade) if space.dim == 2 else None
     paths = [path[:, :2] for path in paths]
     options: dict[str, Any] = {"labels": labels or None, "s": 3, "alpha": 0.6}
     return plot_torus(
@@ -137,8 +139,8 @@ def _(
 ) -> Axes:
     if space.dim != 2:
         return _map.dispatch(Manifold)(space, page, view, points, paths, labels)
-    shade = _density(view, _best(page).shade)
-    first, second, third = view.corners
+    shade = _density(view, first_model(page).shade)
+    first, second, third = map(_plain, view.corners)
     options: dict[str, Any] = {"names": (first, second, third), "labels": labels or None, "s": 5, "alpha": 0.7}
     return plot_simplex(points, density=shade, paths=paths or None, ax=_axes(), **options).ax
 
@@ -153,7 +155,7 @@ def typicality_figure(paths: list[PathShown]) -> Figure:
         colour = line_style(number)["color"]
         ax.fill_between(times, low, high, color=colour, alpha=0.3, linewidth=0)
         ax.plot(times, median, color=colour)
-        ax.set(title=path.name, xlim=(0, 1), ylim=(0, 1), xlabel="path time t")
+        ax.set(title=_plain(path.name), xlim=(0, 1), ylim=(0, 1), xlabel="path time t")
         ax.title.set_fontsize(10)
-    axes[0].set_ylabel("typicality" + (f" by {paths[0].model}" if paths[0].model else ""))
+    axes[0].set_ylabel("typicality" + (f" by {_plain(paths[0].model)}" if paths[0].model else ""))
     return figure

@@ -51,6 +51,7 @@ class View:
     """A layout.
 
     Attributes:
+        place: What the space is called in a sentence.
         kind: "globe", "ternary" or "plane": what the page's script draws.
         what: A sentence that says what is seen.
         axes: Of the columns: longitude and latitude in degrees of a globe.
@@ -60,6 +61,7 @@ class View:
         corners: Names of a triangle's corners.
     """
 
+    place: str
     kind: str
     what: str
     axes: tuple[Axis, ...]
@@ -96,10 +98,10 @@ def view_of(space: Manifold, train: np.ndarray, names: Sequence[str]) -> View:
         train: Training points `(N, n)`, which set the range of a plane and its principal components.
         names: Of the coordinates; may be empty.
     """
-    return _principal(train)
+    return _principal(repr(space), train)
 
 
-def _principal(train: np.ndarray) -> View:
+def _principal(place: str, train: np.ndarray) -> View:
     """The plane of the principal components."""
     rows = train[:: max(1, len(train) // _ROWS)].astype(np.float64)
     mean = rows.mean(0)
@@ -119,16 +121,16 @@ def _principal(train: np.ndarray) -> View:
         f"Principal components of the training points: of {train.shape[1]} coordinates, the first two directions hold "
         f"{shares[:2].sum():.0%} of the variance. Points that are far apart may lie close together here."
     )
-    return View("plane", what, axes, columns)
+    return View(place, "plane", what, axes, columns)
 
 
 @view_of.register
 def _(space: Euclidean, train: np.ndarray, names: Sequence[str]) -> View:
     if train.shape[1] != 2:
-        return _principal(train)
+        return _principal(f"the space of {train.shape[1]} real coordinates", train)
     axes = tuple(Axis(name, *_span(train[:, i])) for i, name in enumerate(_named(names, 2, "coordinate")))
     nodes = _grid(*(_middles(axis.low, axis.high, 160) for axis in axes))
-    return View("plane", "Both coordinates.", axes, lambda points: points, nodes)
+    return View("the plane", "plane", "Both coordinates.", axes, lambda points: points, nodes)
 
 
 @view_of.register
@@ -136,14 +138,14 @@ def _(space: Hypersphere, train: np.ndarray, names: Sequence[str]) -> View:
     if space.dim == 1:
         return _circle(lambda points: points)
     if space.dim != 2:
-        return _principal(train)
+        return _principal(f"the unit sphere of {space.dim + 1} coordinates", train)
     axes = (Axis("longitude", -180.0, 180.0, periodic=True), Axis("latitude", -90.0, 90.0))
     angles = np.radians(_grid(_middles(-180, 180, 360), _middles(-90, 90, 180)))
     longitude, latitude = angles[..., 0], angles[..., 1]
     nodes = np.stack(
         [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)], axis=-1
     )
-    return View("globe", "The sphere, seen from far away.", axes, _longitude_latitude, nodes)
+    return View("the sphere", "globe", "The sphere, seen from far away.", axes, _longitude_latitude, nodes)
 
 
 def _longitude_latitude(points: np.ndarray) -> np.ndarray:
@@ -152,7 +154,7 @@ def _longitude_latitude(points: np.ndarray) -> np.ndarray:
 
 
 def _circle(columns: Columns) -> View:
-    return View("plane", "The circle.", (Axis("cosine", -1.2, 1.2), Axis("sine", -1.2, 1.2)), columns)
+    return View("the circle", "plane", "The circle.", (Axis("cosine", -1.2, 1.2), Axis("sine", -1.2, 1.2)), columns)
 
 
 @view_of.register
@@ -172,7 +174,8 @@ def _(space: Torus, train: np.ndarray, names: Sequence[str]) -> View:
     what = "Two angles: opposite sides of the square are the same line."
     if space.dim > shown:
         what += f" The first {shown} of {space.dim} angles can be chosen."
-    return View("plane", what, axes, columns, _grid(middles, middles) if space.dim == 2 else None)
+    place = f"the torus of {space.dim} angles"
+    return View(place, "plane", what, axes, columns, _grid(middles, middles) if space.dim == 2 else None)
 
 
 @view_of.register
@@ -187,7 +190,7 @@ def _(space: Simplex, train: np.ndarray, names: Sequence[str]) -> View:
     nodes = np.stack([1 - second - third, second, third], axis=-1)
     nodes[(nodes <= 0).any(-1)] = np.nan
     what = "Each corner is all of one part, the opposite side none of it."
-    return View("ternary", what, axes, lambda points: points @ _CORNERS, nodes, tuple(parts))
+    return View("the simplex of 3 parts", "ternary", what, axes, lambda points: points @ _CORNERS, nodes, tuple(parts))
 
 
 def _log_ratios(parts: list[str], train: np.ndarray) -> View:
@@ -203,4 +206,4 @@ def _log_ratios(parts: list[str], train: np.ndarray) -> View:
     what = "Centred log-ratios: the logarithm of a part over the geometric mean of all parts."
     if (train < _LEAST_SHARE).any():
         what += f" Shares below {_LEAST_SHARE:g} are drawn at {_LEAST_SHARE:g}."
-    return View("plane", what, axes, columns)
+    return View(f"the simplex of {len(parts)} parts", "plane", what, axes, columns)

@@ -72,12 +72,12 @@ def _html(page: PointsPage, view: View, measured: list[PathShown], figures: dict
     style = inlined("page.css", "explorer.css", "points/points.css")
     script = inlined("chart.js", "points/layers.js", *_SCRIPTS[view.kind], "points/points.js")
     return environment.get_template("points/points.html").render(
-        title=f"{page.name[:1].upper()}{page.name[1:]}: which model fits best, and which path stays in the data?",
+        title=f"{page.name[:1].upper()}{page.name[1:]}: which model fits, which path stays close?",
         policy=content_policy(style, script),
         style=style,
         script=script,
         page=page,
-        introduction=points_introduction(page),
+        introduction=points_introduction(page, view.place),
         findings=points_findings(page),
         heading=_HEADINGS[view.kind],
         label=_LABELS[view.kind],
