@@ -50,6 +50,7 @@ def direction_rhat(draws: Tensor) -> Tensor:
 
     NaN where the draws do not move. Reference: A. Gelman et al., Bayesian Data Analysis, 3rd ed. 2013, section 11.4.
 
+    >>> from manifoldflow.distributions import SphericalUniform
     >>> x = SphericalUniform(2).sample((4, 500))
     >>> bool(direction_rhat(x) < 1.05)
     True
@@ -71,6 +72,7 @@ def direction_ess(draws: Tensor) -> Tensor:
 
     NaN where the draws do not move. Reference: C. Geyer, Practical Markov chain Monte Carlo, 1992.
 
+    >>> from manifoldflow.distributions import SphericalUniform
     >>> x = SphericalUniform(2).sample((4, 500))
     >>> bool(direction_ess(x) > 1000)
     True
@@ -117,6 +119,7 @@ def credible_cap(draws: Tensor, share: float = 0.95) -> CredibleCap:
         OffManifoldError: A draw is no unit vector.
         ValueError: There are too few dimensions or draws, or the share is out of its range.
 
+    >>> from manifoldflow.distributions import SphericalUniform
     >>> cap = credible_cap(SphericalUniform(2).sample((4, 500)), 1.0)
     >>> bool(cap.angle > 3)
     True
@@ -147,6 +150,7 @@ def in_highest_density(
 
     Reference: R. Hyndman, Computing and Graphing Highest Density Regions, 1996, section 3.2.
 
+    >>> from manifoldflow.distributions import VonMisesFisher
     >>> law = VonMisesFisher(torch.tensor([0.0, 0.0, 1.0]), 10.0)
     >>> in_highest_density(torch.eye(3), law.sample((4, 500)), law.log_prob)
     tensor([False, False,  True])

@@ -33,7 +33,7 @@ class Rotation(Layer):
         reflections: Number of Householder reflections, even; as many as coordinates reach every rotation.
 
     >>> Rotation(3, 1)(torch.eye(3)[:1])[0]
-    tensor([[0., 1., 0.]])
+    tensor([[0., 1., 0.]], grad_fn=<SubBackward0>)
     """
 
     def __init__(self, size: int, shift: int = 0, *, reflections: int = 4) -> None:
