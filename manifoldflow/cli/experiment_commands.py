@@ -39,13 +39,14 @@ def pinf(
     from ..experiments.pinf.tables import tables_to_markdown
     from ..training import TrainSettings
 
+    trained = training.settings()
     settings = ExperimentSettings(
         data=data.choice(),
         priors=tuple(prior or PRIORS),
         seeds=seeds,
         **vars(glow),
         # No early stopping: priors are compared after the same number of steps.
-        training=TrainSettings(**training.settings(), patience=training.epochs, checkpoint_every=500),
+        training=TrainSettings(**trained, patience=trained["epochs"], checkpoint_every=500),
         pairs=pairs,
     )
     network = chosen_extractor(extractor, weights)

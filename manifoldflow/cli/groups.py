@@ -81,8 +81,12 @@ class GlowOptions:
 class TrainingOptions:
     """How a flow is trained."""
 
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images, at most.")] = 30
-    batch_size: Annotated[int, typer.Option(min=1, help="Images per step, over all devices.")] = 32
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the training data, at most; default: 30, of points 100.")
+    ] = None
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images or points per step, over all devices; default: 32, of points 256.")
+    ] = None
     learning_rate: Annotated[float, typer.Option(help="Peak of the cosine schedule.")] = 1e-3
     warmup: Annotated[int, typer.Option(min=0, help="Steps of the linear warm-up of the learning rate.")] = 50
     precision: Annotated[
@@ -90,10 +94,11 @@ class TrainingOptions:
     ] = "32-true"
     compile_model: Annotated[bool, typer.Option("--compile", help="Use torch.compile; pays on a GPU.")] = False
 
-    def settings(self) -> dict[str, Any]:
-        """As `TrainSettings` takes them."""
+    def settings(self, *, epochs: int = 30, batch_size: int = 32) -> dict[str, Any]:
+        """As `TrainSettings` takes them, with these where none were given."""
         given = dict(vars(self))
-        return {"compile": given.pop("compile_model"), **given}
+        chosen = {"epochs": self.epochs or epochs, "batch_size": self.batch_size or batch_size}
+        return {"compile": given.pop("compile_model"), **given, **chosen}
 
 
 @dataclass(frozen=True)

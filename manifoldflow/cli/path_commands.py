@@ -1,6 +1,7 @@
 """`manifoldflow interpolate`, `ends`, `solve`, `evaluate` and `report`."""
 
 import json
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,8 +10,29 @@ import typer
 
 from .app import Device, ExtractorName, Features, Out, Output, Seed, Weights, app, chosen_extractor
 from .groups import PlacementOptions, grouped
+from .point_commands import (
+    PlaceOptions,
+    evaluate_points,
+    interpolate_points,
+    is_of_points,
+    refuse_options,
+    report_points,
+)
 
 __all__ = ["ends", "evaluate", "interpolate", "report", "solve"]
+
+
+@dataclass(frozen=True)
+class PictureOptions:
+    """Pictures of images beside the strips."""
+
+    gif: Annotated[bool, typer.Option("--gif", help="Also write an animation of each method.")] = False
+    samples: Annotated[
+        int, typer.Option(min=0, help="Also a sheet of so many random paths between the first pair, by each bridge.")
+    ] = 0
+    grid: Annotated[
+        int, typer.Option(min=0, help="Also a grid of so many images a side between the first two pairs' ends.")
+    ] = 0
 
 
 @app.command()
@@ -18,6 +40,8 @@ __all__ = ["ends", "evaluate", "interpolate", "report", "solve"]
 def interpolate(
     model: Annotated[Path, typer.Argument(help="Folder that 'manifoldflow train' wrote.")],
     out: Out,
+    places: PlaceOptions,
+    pictures: PictureOptions,
     output: Output,
     method: Annotated[
         list[str] | None,
@@ -28,27 +52,31 @@ def interpolate(
             "it several times for several; default: those of the demo."
         ),
     ] = None,
-    pairs: Annotated[int, typer.Option(min=1, help="Pairs of test images of different classes.")] = 100,
-    steps: Annotated[int, typer.Option(min=2, help="Times a path, both ends included.")] = 11,
+    pairs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Pairs of test images of different classes (default 100), or of test points (8)."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=2, help="Times a path, both ends included; default: 11, of points 33.")
+    ] = None,
     data: Annotated[
         str | None, typer.Option(help="Take the pairs from this data instead of the model's test images.")
     ] = None,
     reuse: Annotated[
         bool, typer.Option("--reuse", help="Let an image take part in several pairs, where there are too few images.")
     ] = False,
-    gif: Annotated[bool, typer.Option("--gif", help="Also write an animation of each method.")] = False,
-    samples: Annotated[
-        int, typer.Option(min=0, help="Also a sheet of so many random paths between the first pair, by each bridge.")
-    ] = 0,
-    grid: Annotated[
-        int, typer.Option(min=0, help="Also a grid of so many images a side between the first two pairs' ends.")
-    ] = 0,
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
-    """Interpolate between held-out images: for each method one .npz with points and images, and one .png."""
+    """Interpolate between held-out images or points: for each method an .npz file, and a .png or a .csv file."""
     from ..steps import interpolate_step
 
+    if is_of_points(model, "train"):
+        refuse_options("images", {"data": data, "reuse": reuse, **vars(pictures)})
+        interpolate_points(model, out, output, method, places, pairs=pairs or 8, steps=steps or 33, seed=seed)
+        return
+    refuse_options("points", {"from": places.start, "to": places.end})
+    pairs, steps = pairs or 100, steps or 11
     record = interpolate_step(
         model,
         out,
@@ -58,9 +86,9 @@ def interpolate(
         seed=seed,
         data=data,
         reuse=reuse,
-        animate=gif,
-        samples=samples,
-        grid_side=grid,
+        animate=pictures.gif,
+        samples=pictures.samples,
+        grid_side=pictures.grid,
         device=device,
         progress=output.talks,
     )
@@ -190,7 +218,13 @@ def _parsed(text: str) -> tuple[str, Any]:
 @app.command()
 @grouped
 def evaluate(
-    interpolations: Annotated[list[Path], typer.Argument(help="Folders that 'manifoldflow interpolate' wrote.")],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Of images: folders that 'manifoldflow interpolate' wrote. Of points: those of 'train', and of "
+            "'interpolate' to show its paths in the report."
+        ),
+    ],
     out: Out,
     output: Output,
     extractor: Features = ExtractorName.classifier,
@@ -198,11 +232,14 @@ def evaluate(
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
-    """Compare interpolations of the same pairs: evaluation.json, table.csv, table.md; prints the table."""
+    """Compare interpolations of the same pairs, or models of the same points: evaluation.json, table.csv, table.md."""
     from ..steps import evaluate_step
 
+    if any(is_of_points(folder, "train", "interpolate") for folder in folders):
+        evaluate_points(folders, out, output, seed=seed)
+        return
     network = chosen_extractor(extractor, weights)
-    result = evaluate_step(interpolations, out, seed=seed, extractor=network, device=device, progress=output.talks)
+    result = evaluate_step(folders, out, seed=seed, extractor=network, device=device, progress=output.talks)
     output.table(result)
     output.say(f"Table: {out / 'table.csv'}")
     output.result(result)
@@ -218,6 +255,9 @@ def report(
     """Write one self-contained report.html, its figures as PNG and the table as CSV."""
     from ..steps import report_step
 
+    if is_of_points(evaluation, "evaluate"):
+        report_points(evaluation, out, output)
+        return
     result = report_step(evaluation, out)
     output.say(f"Report: {out / 'report.html'}")
     output.result(result)

@@ -9,6 +9,7 @@ import typer
 
 from .app import Data, Out, Output, Seed, app
 from .groups import DataOptions, GlowOptions, PlacementOptions, TrainingOptions, grouped
+from .point_commands import PointOptions, is_of_points, refuse_image_options, sample_points, train_points
 
 if TYPE_CHECKING:
     from ..evaluation import TrainingRecord
@@ -24,7 +25,10 @@ class StoppingOptions:
     """When a training stops, what it keeps and what it logs."""
 
     clip: Annotated[float, typer.Option(help="Gradient norm above which gradients are scaled down.")] = 50.0
-    patience: Annotated[int, typer.Option(min=1, help="Epochs without a better validation loss before stopping.")] = 8
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="Epochs without a better validation loss before stopping; default: 8, of points 20."),
+    ] = None
     max_minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None
     checkpoint_every: Annotated[
         int | None, typer.Option(min=1, help="Write a checkpoint to resume from every so many steps.")
@@ -34,11 +38,12 @@ class StoppingOptions:
     ] = None
     log: Annotated[str, typer.Option(help="csv, or tensorboard.")] = "csv"
 
-    def settings(self) -> dict[str, Any]:
-        """As `TrainSettings` takes them."""
+    def settings(self, *, patience: int = 8) -> dict[str, Any]:
+        """As `TrainSettings` takes them, with this patience where none was given."""
         given = dict(vars(self))
         minutes = given.pop("max_minutes")
-        return {**given, "max_seconds": None if minutes is None else 60 * minutes}
+        seconds = None if minutes is None else 60 * minutes
+        return {**given, "patience": self.patience or patience, "max_seconds": seconds}
 
 
 @app.command()
@@ -46,12 +51,15 @@ class StoppingOptions:
 def train(
     out: Out,
     data: DataOptions,
+    points: PointOptions,
     glow: GlowOptions,
     training: TrainingOptions,
     stopping: StoppingOptions,
     placed: PlacementOptions,
     output: Output,
-    base: Annotated[str, typer.Option(help="Base distribution: gaussian, vmf or dirichlet.")] = "vmf",
+    base: Annotated[
+        str | None, typer.Option(help="Of images, the base distribution: gaussian, vmf (default) or dirichlet.")
+    ] = None,
     base_parameter: Annotated[
         float | None,
         typer.Option(
@@ -63,7 +71,7 @@ def train(
     ] = False,
     seed: Seed = 0,
 ) -> None:
-    """Train one flow of images; writes weights (safetensors), description (JSON) and log."""
+    """Train one flow of images, or with --space a model of points; writes weights (safetensors), JSON and log."""
     from ..steps import resume_training, train_step
     from ..training import TrainSettings
     from ..training.placement import is_first_process
@@ -71,13 +79,17 @@ def train(
     placement = placed.placement()
     first = is_first_process(placement)
     output = Output(output.quiet or not first, output.as_json and first)
+    if points.wanted(data.data, out, resume=resume):
+        refuse_image_options(data, glow, placed, base=base, base_parameter=base_parameter)
+        train_points(data.data, points, out, training, stopping, output, resume=resume, seed=seed)
+        return
     if resume:
         _say_trained(resume_training(out, progress=output.talks, placement=placement), out, output)
         return
     record = train_step(
         data.choice(seed),
         out,
-        base=base,
+        base=base or "vmf",
         base_parameter=base_parameter,
         **vars(glow),
         settings=TrainSettings(**training.settings(), **stopping.settings(), seed=seed),
@@ -122,15 +134,18 @@ def sample(
     model: Annotated[Path, typer.Argument(help="Folder that 'manifoldflow train' wrote.")],
     out: Out,
     output: Output,
-    count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 64,
+    count: Annotated[int, typer.Option(min=1, help="Number of images or points.")] = 64,
     temperature: Annotated[
         float, typer.Option(help="Below 1, draws closer to the base's mode: from its density to the power 1 / T^2.")
     ] = 1.0,
     seed: Seed = 0,
 ) -> None:
-    """Draw images from a trained flow: samples.png and samples.npz."""
+    """Draw from a model: of images samples.png and samples.npz, of points samples.csv and samples.npz."""
     from ..steps import sample_step
 
+    if is_of_points(model, "train"):
+        sample_points(model, out, output, count=count, temperature=temperature, seed=seed)
+        return
     record = sample_step(model, out, count=count, seed=seed, temperature=temperature)
     output.say(f"{count} samples: {out / 'samples.png'}")
     output.result(record)

@@ -20,7 +20,17 @@ from ..files.typed_json import Record
 from ..manifolds import Euclidean, Product
 from .quadrature import has_quadrature, quadrature
 
-__all__ = ["Certificate", "Estimate", "certify", "copies_of", "log_densities", "split_hash", "total_mass"]
+__all__ = [
+    "Certificate",
+    "Estimate",
+    "certify",
+    "copies_of",
+    "log_densities",
+    "log_volume",
+    "mean_estimate",
+    "split_hash",
+    "total_mass",
+]
 
 _ORDERS = 200, 300
 _ORDERS_BY_SOLVER = 36, 54  # where every density costs the solution of a differential equation
@@ -129,24 +139,25 @@ def certify(
     """
     held_out, train = _checked(distribution, held_out, train)
     check_integer("samples", samples, least=100)
+    scored = held_out.to(_dtype(distribution))
     began = time.perf_counter()
-    losses = -log_densities(distribution, held_out)
+    losses = -log_densities(distribution, scored)
     seconds = time.perf_counter() - began
     copies, tolerance = copies_of(held_out, train), getattr(distribution, "tolerance", None)
     mass, by = total_mass(distribution, samples)
     return Certificate(
         name=name or type(distribution).__name__,
-        nll=_mean(losses),
-        nll_without_copies=_mean(losses[~copies]) if int((~copies).sum()) > 1 else None,
+        nll=mean_estimate(losses),
+        nll_without_copies=mean_estimate(losses[~copies]) if int((~copies).sum()) > 1 else None,
         copies=float(copies.double().mean()),
         held_out=len(held_out),
         mass=mass,
         mass_by=by,
         split=split_hash(train, held_out),
-        control=None if control is None else _mean(-log_densities(control, held_out)),
+        control=None if control is None else mean_estimate(-log_densities(control, held_out.to(_dtype(control)))),
         control_name=control_name,
         tolerance=tolerance,
-        tolerance_effect=None if tolerance is None else _effect(distribution, tolerance, held_out, losses),
+        tolerance_effect=None if tolerance is None else _effect(distribution, tolerance, scored, losses),
         seconds=seconds,
         parameters=sum(p.numel() for p in _parameters(distribution)),
     )
@@ -175,7 +186,8 @@ def _parameters(distribution: Any) -> list[Tensor]:
     return list(found()) if callable(found) else []
 
 
-def _mean(values: Tensor) -> Estimate:
+def mean_estimate(values: Tensor) -> Estimate:
+    """The mean of values `(N,)` and its standard error."""
     return Estimate(float(values.mean()), float(values.std() / math.sqrt(len(values))))
 
 
@@ -232,7 +244,7 @@ def _importance(distribution: Any, samples: int) -> Estimate:
         centres = torch.unique(distribution.sample(torch.Size((_CENTRES,))).reshape(_CENTRES, -1), dim=0)
         space = distribution.manifold
         fitted = KernelDensity.fit(centres, space=space, method="adaptive")  # kernels as narrow as its peaks
-        share = _UNIFORM if math.isfinite(_log_volume(space)) else 0.0
+        share = _UNIFORM if math.isfinite(log_volume(space)) else 0.0
         copy = KernelDensity(centres, 1.5 * fitted.bandwidth, space=space, uniform_share=share)
         own, other = distribution.sample(torch.Size((samples,))), copy.sample(torch.Size((samples,)))
     log_own = log_densities(distribution, own) - log_densities(copy, own)
@@ -246,7 +258,8 @@ def _importance(distribution: Any, samples: int) -> Estimate:
     return Estimate(float(log_mass.exp()), float(log_mass.exp() * torch.stack(parts).norm()))
 
 
-def _log_volume(space: Any) -> float:
+def log_volume(space: Any) -> float:
+    """The log of a space's volume in its reference measure; infinite where it has none."""
     flat = isinstance(space, Euclidean) or (
         isinstance(space, Product) and any(isinstance(f, Euclidean) for f in space.factors)
     )

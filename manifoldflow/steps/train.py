@@ -170,12 +170,14 @@ def _fingerprints(train: ImageSet, test: ImageSet) -> dict[str, str]:
     return {"train": train.fingerprint(), "test": test.fingerprint()}
 
 
-def _has_checkpoint(folder: Path) -> bool:
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run in the folder can be resumed."""
     return (folder / CHECKPOINTS / "last.ckpt").is_file()
 
 
-def _how_to_go_on(folder: Path, error: BaseException) -> str:
-    if not _has_checkpoint(folder):
+def how_to_go_on(folder: Path, error: BaseException) -> str:
+    """The end of an error's message: what is kept, and how to continue."""
+    if not has_checkpoint(folder):
         return ""
     if isinstance(error, FloatingPointError):  # with the same settings the same would happen
         return f", in a new run; the last good checkpoint is kept: {folder / CHECKPOINTS / 'last.ckpt'}"
@@ -205,7 +207,7 @@ def _train(
         "versions": versions(),
     }
     first = is_first_process(placement or Placement())
-    kept = resumable_folder(out, "train", marker, resume=resume, keep=_has_checkpoint)
+    kept = resumable_folder(out, "train", marker, resume=resume, keep=has_checkpoint)
     with kept if first else nullcontext(unfinished(out)) as folder:
         try:
             trained = train_flow(
@@ -220,7 +222,7 @@ def _train(
                 placement=placement,
             )
         except (FloatingPointError, KeyboardInterrupt, OSError) as error:
-            raise type(error)(f"{error}{_how_to_go_on(folder, error)}") from error
+            raise type(error)(f"{error}{how_to_go_on(folder, error)}") from error
         result = _result(trained, test, settings.seed)
         marker["result"] = result.to_json()
         if first:

@@ -31,9 +31,11 @@ __all__ = [
 ]
 
 _FLOW_WEIGHTS, _FLOW = "flow.safetensors", "flow.json"
-_MODEL_WEIGHTS, _MODEL = "model.safetensors", "model.json"
+MODEL_WEIGHTS, _MODEL = "model.safetensors", "model.json"
+POINTS = "points.json"
+"""The description of a model of points, see `point_models`."""
 _SUM = "sha256"
-_AGAIN = "copy it again from where it was written, or train again"
+AGAIN = "copy it again from where it was written, or train again"
 _SLACK = 1 << 20
 _LARGEST = 65536
 _KINDS: dict[str, type[nn.Module]] = {"vae": VAE, "wae": WAE, "dcgan": DCGAN}
@@ -72,15 +74,15 @@ def load_weights(path: Path, module: nn.Module, description: str, constants: str
         name = next(n for n in (*expected, *found) if expected.get(n) != found.get(n))
         raise DataError(
             f"{path}: the weights are those of another architecture than {description} describes: "
-            f"{name} expected {_in_words(expected.get(name))}, got {_in_words(found.get(name))}; {_AGAIN}"
+            f"{name} expected {_in_words(expected.get(name))}, got {_in_words(found.get(name))}; {AGAIN}"
         )
     for name, value in weights.items():
         if not torch.isfinite(value).all():
-            raise DataError(f"{path}: {name} holds NaN or infinite values; {_AGAIN}")
+            raise DataError(f"{path}: {name} holds NaN or infinite values; {AGAIN}")
         if name.startswith(constants) and not torch.equal(value, own[name]):
-            raise DataError(f"{path}: {name} is not the one of the base that {description} describes; {_AGAIN}")
+            raise DataError(f"{path}: {name} is not the one of the base that {description} describes; {AGAIN}")
     if recorded not in (None, _sum_of(weights)):
-        raise DataError(f"{path}: damaged: its SHA-256 is not the one recorded when it was written; {_AGAIN}")
+        raise DataError(f"{path}: damaged: its SHA-256 is not the one recorded when it was written; {AGAIN}")
     module.load_state_dict(weights)
 
 
@@ -91,7 +93,7 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], str | None]:
         with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, (file.metadata() or {}).get(_SUM)  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise DataError(f"{path}: not a readable safetensors file ({error}); {_AGAIN}") from error
+        raise DataError(f"{path}: not a readable safetensors file ({error}); {AGAIN}") from error
 
 
 def _sum_of(weights: dict[str, Tensor]) -> str:
@@ -144,12 +146,13 @@ def save_flow(folder: Path, saved: SavedFlow) -> None:
 
 
 def weights_sha256(folder: Path) -> str:
-    """SHA-256 of a saved flow's weights, by which others say which model they mean.
+    """SHA-256 of the weights of a saved flow, or of a model of points, by which others say which model they mean.
 
     Raises:
         DataError: The weights cannot be read.
     """
-    path = Path(folder) / _FLOW_WEIGHTS
+    flow, other = Path(folder) / _FLOW_WEIGHTS, Path(folder) / MODEL_WEIGHTS
+    path = other if other.is_file() and not flow.is_file() else flow
     check_file(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -162,31 +165,38 @@ def load_flow(folder: Path) -> SavedFlow:
         DataError: A file is missing, damaged, or the weights are those of another architecture.
     """
     folder = as_path("folder", folder)
+    if (folder / POINTS).is_file():
+        raise DataError(f"model: {folder} is a model of points, and this needs one of images; train without --space")
     if not (folder / _FLOW).is_file():
         raise DataError(f"model: {folder} holds no {_FLOW}; give the folder that 'manifoldflow train' wrote")
     content = read_json(folder / _FLOW)
     if not isinstance(content, dict) or type(content.get("levels")) is not int or not 2 <= content["levels"] <= 256:
-        raise DataError(f"{folder / _FLOW}: expected the fields flow, levels (2 to 256) and training; {_AGAIN}")
+        raise DataError(f"{folder / _FLOW}: expected the fields flow, levels (2 to 256) and training; {AGAIN}")
     try:
         description = FlowDescription.from_json(content.get("flow"))
-        _check_size(folder, description)  # before memory is asked for
+        check_described_size(folder / _FLOW_WEIGHTS, description.least_parameters, _FLOW)  # before memory is asked for
         with torch.random.fork_rng(devices=[]):
             flow = build_flow(description)
     except DataError:
         raise
     except ValueError as error:
-        raise DataError(f"{folder / _FLOW}: {error}; {_AGAIN}") from error
+        raise DataError(f"{folder / _FLOW}: {error}; {AGAIN}") from error
     load_weights(folder / _FLOW_WEIGHTS, flow, _FLOW, constants="base_")
-    check_seal(folder / _FLOW, content, _AGAIN)
+    check_seal(folder / _FLOW, content, AGAIN)
     return SavedFlow(flow.eval(), description, content["levels"], content.get("training") or {})
 
 
-def _check_size(folder: Path, description: FlowDescription) -> None:
-    """Refuse a description of a flow that is far larger than the weights beside it."""
-    path = folder / _FLOW_WEIGHTS
-    if path.is_file() and description.least_parameters > path.stat().st_size + _SLACK:
+def check_described_size(path: Path, least: int, description: str) -> None:
+    """Refuse a description of a model that is far larger than the weights beside it.
+
+    Args:
+        path: Of the weights.
+        least: Numbers that the model has at least.
+        description: What it is called in errors.
+    """
+    if path.is_file() and least > path.stat().st_size + _SLACK:
         raise DataError(
-            f"{path}: the weights are those of another architecture, far smaller than {_FLOW} describes; {_AGAIN}"
+            f"{path}: the weights are those of another architecture, far smaller than {description} describes; {AGAIN}"
         )
 
 
@@ -277,7 +287,7 @@ def save_model(folder: Path, saved: SavedModel) -> None:
         OSError: Disk full, unwritable folder ...; names the file.
     """
     folder = as_path("folder", folder)
-    save_weights(folder / _MODEL_WEIGHTS, saved.model)
+    save_weights(folder / MODEL_WEIGHTS, saved.model)
     write_json(folder / _MODEL, sealed({"model": saved.description.to_json(), "training": saved.training}))
 
 
@@ -292,13 +302,13 @@ def load_model(folder: Path) -> SavedModel:
         raise DataError(f"model: {folder} holds no {_MODEL}; give a folder that save_model wrote")
     content = read_json(folder / _MODEL)
     if not isinstance(content, dict):
-        raise DataError(f"{folder / _MODEL}: expected the fields model and training; {_AGAIN}")
+        raise DataError(f"{folder / _MODEL}: expected the fields model and training; {AGAIN}")
     try:
         description = ModelDescription.from_json(content.get("model"))
         with torch.random.fork_rng(devices=[]):
             model = build_model(description)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{folder / _MODEL}: {error}; {_AGAIN}") from error
-    load_weights(folder / _MODEL_WEIGHTS, model, _MODEL)
-    check_seal(folder / _MODEL, content, _AGAIN)
+        raise DataError(f"{folder / _MODEL}: {error}; {AGAIN}") from error
+    load_weights(folder / MODEL_WEIGHTS, model, _MODEL)
+    check_seal(folder / _MODEL, content, AGAIN)
     return SavedModel(model.eval(), description, content.get("training") or {})
