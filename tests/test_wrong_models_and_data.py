@@ -66,7 +66,7 @@ CALLS = {
     "log_prob": (FLOW.log_prob, {"x": X}),
     "encode": (FLOW.encode, {"x": X}),
     "decode": (FLOW.decode, {"s": torch.ones(2, 64)}),
-    "sample": (FLOW.sample, {"sample_shape": (2,), "temperature": 0.7}),
+    "sample": (FLOW.sample, {"shape": (2,), "temperature": 0.7}),
     "VAE": (models.VAE, {"image_shape": (1, 8, 8), "latent_dim": 2, "prior": PRIOR, "channels": 4, "hidden": 8}),
     "WAE": (models.WAE, {"image_shape": (1, 8, 8), "latent_dim": 2, "prior": PRIOR, "channels": 4, "penalty": 1.0}),
     "DCGAN": (models.DCGAN, {"image_shape": (1, 8, 8), "latent_dim": 2, "prior": PRIOR, "channels": 4}),

@@ -248,8 +248,8 @@ def _article(kind: type) -> str:
     return f"a {kind.__module__.partition('.')[0]} {kind.__name__}"
 
 
-def _checked_shape(sample_shape: Any) -> Size:
-    if not isinstance(sample_shape, tuple | list):
-        remedy = f"; write ({sample_shape},)" if isinstance(sample_shape, int) else ""
-        raise TypeError(f"sample_shape: expected a tuple of integers, got {describe(sample_shape)}{remedy}")
-    return Size(check_integer(f"sample_shape[{i}]", size, 0) for i, size in enumerate(sample_shape))
+def _checked_shape(shape: Any) -> Size:
+    if not isinstance(shape, tuple | list):
+        remedy = f"; write ({shape},)" if isinstance(shape, int) else ""
+        raise TypeError(f"shape: expected a tuple of integers, got {describe(shape)}{remedy}")
+    return Size(check_integer(f"shape[{i}]", size, 0) for i, size in enumerate(shape))

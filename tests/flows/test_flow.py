@@ -148,9 +148,9 @@ def test_bad_data_is_refused(flow):
     with pytest.raises(ValueError, match=r"s: expected shape \(\*batch, \d+\) for points of .*, got shape \(2, "):
         flow.decode(s[:, :-1])
     assert flow.sample([2]).shape == (2, 1, 4, 4)
-    with pytest.raises(TypeError, match=r"sample_shape: expected a tuple of integers, got 3; write \(3,\)"):
+    with pytest.raises(TypeError, match=r"shape: expected a tuple of integers, got 3; write \(3,\)"):
         flow.sample(3)
-    with pytest.raises(ValueError, match=r"sample_shape\[0\]: expected an integer >= 0, got -1"):
+    with pytest.raises(ValueError, match=r"shape\[0\]: expected an integer >= 0, got -1"):
         flow.sample((-1,))
 
 
