@@ -68,7 +68,8 @@ class Flow(nn.Module, ABC):
     Args:
         manifold: The space of the data; points are `(*batch, *manifold.shape)`.
         base: A distribution on the base's space, mixtures, kernel densities, joint laws and other flows' distributions
-            among them. Its tensors follow `.to(...)` and are saved with the flow; Parameters among them are learned.
+            among them; None for `default_base(manifold)`. Its tensors follow `.to(...)` and are saved with the flow;
+            Parameters among them are learned.
         context_dim: Size of the vectors that the flow is conditioned on; 0 for none.
     """
 
@@ -77,7 +78,7 @@ class Flow(nn.Module, ABC):
         if manifold is not None:
             self.manifold = manifold
         self.context_dim = check_integer("context_dim", context_dim, 0)
-        self._recipe = hold(self, base)
+        self._recipe = hold(self, default_base(manifold) if base is None and manifold is not None else base)
         self._built: Built | None = None
 
     def __getstate__(self) -> dict[str, Any]:

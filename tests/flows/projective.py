@@ -2,7 +2,7 @@
 
 import torch
 
-from manifoldflow.flows import Flow, default_base
+from manifoldflow.flows import Flow
 
 
 class Projective(Flow):
@@ -12,7 +12,7 @@ class Projective(Flow):
     """
 
     def __init__(self, space, base=None, context_dim=0):
-        super().__init__(space, default_base(space) if base is None else base, context_dim)
+        super().__init__(space, base, context_dim)
         n = space.dim + 1
         self.matrix = torch.nn.Parameter(torch.eye(n) + 0.35 * torch.randn(n, n))
         self.turn = torch.nn.Parameter(0.3 * torch.randn(context_dim, n, n))

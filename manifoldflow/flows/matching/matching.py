@@ -10,7 +10,7 @@ from ..._geomstats import Manifold
 from ...checks import check_integer
 from ...errors import CutLocusError
 from ...manifolds import broadcasting
-from ..interface import Flow, default_base
+from ..interface import Flow
 from .coordinates import coordinates_of
 from .couplings import Coupling, find_coupling
 from .divergence import divergence, estimated_divergence, log_volume_density
@@ -73,7 +73,7 @@ class FlowMatching(Flow):
         probes: int = 8,
     ) -> None:
         check_integer("context_dim", context_dim, least=0)
-        super().__init__(space, default_base(space) if base is None else base, context_dim)
+        super().__init__(space, base, context_dim)
         self.field = VectorField(space, context_dim=context_dim) if field is None else field
         self.coordinates = coordinates_of(space)
         self.coupling = find_coupling(coupling)

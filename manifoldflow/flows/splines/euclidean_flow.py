@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from ...charts import IsometricLogRatio
 from ...checks import check_integer
 from ...manifolds import Euclidean, Simplex, is_eager
-from ..interface import default_base
 from .layers import Layer, LayeredFlow
 from .networks import Conditioner
 from .rational_quadratic import RationalQuadratic
@@ -109,7 +108,7 @@ class EuclideanFlow(LayeredFlow):
         space = Euclidean(check_integer("dim", dim))
         options = _checked(bins, hidden, context_dim)
         layers = _couplings(dim, check_integer("transforms", transforms), **options)
-        super().__init__(space, default_base(space) if base is None else base, layers, context_dim)
+        super().__init__(space, base, layers, context_dim)
 
 
 def _checked(bins: int, hidden: int, context_dim: int) -> dict[str, int]:
@@ -186,7 +185,7 @@ class SimplexFlow(LayeredFlow):
         space = Simplex(check_integer("dim", dim))
         options = _checked(bins, hidden, context_dim)
         layers = [LogRatios(dim, _couplings(dim, check_integer("transforms", transforms), **options))]
-        super().__init__(space, default_base(space) if base is None else base, layers, context_dim)
+        super().__init__(space, base, layers, context_dim)
 
     def check(self, x: Tensor, context: Tensor | None) -> None:
         """As of every flow, and that no part is 0."""

@@ -38,7 +38,7 @@ class LayeredFlow(Flow):
 
     Args:
         manifold: The space of the data.
-        base: A distribution on the base's space.
+        base: A distribution on the base's space; None for `default_base(manifold)`.
         layers: The layers, from data to base.
         context_dim: Size of the vectors that the layers are conditioned on; 0 for none.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..._geomstats import Manifold
 from ...checks import check_integer
 from ...manifolds import Euclidean, Hypersphere, Product, Simplex, Torus
-from ..interface import Flow, default_base
+from ..interface import Flow
 from ..matching.fields import features
 from .euclidean_flow import EuclideanFlow, SimplexFlow
 from .layers import Layer, LayeredFlow
@@ -137,7 +137,7 @@ class ProductFlow(LayeredFlow):
             for factor, one in enumerate(space.factors):
                 options = {"bins": bins, "hidden": hidden, "context_dim": context_dim, "transforms": _rounds(one)}
                 layers.append(FactorLayer(space, factor, **options))
-        super().__init__(space, default_base(space) if base is None else base, layers, context_dim)
+        super().__init__(space, base, layers, context_dim)
 
     def check(self, x: Tensor, context: Tensor | None) -> None:
         """As of every flow, and of each factor's."""

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from ...checks import check_integer
 from ...manifolds import Hypersphere
-from ..interface import default_base
 from .block_layers import BlockCoupling, SphereMap
 from .layers import Layer, LayeredFlow
 from .sphere_layers import AxisLayer, Rotation, TurnLayer
@@ -71,7 +70,7 @@ class SphereFlow(LayeredFlow):
                 layers += _recursive(dim + 1, i > 0, bins=bins, **options)
             else:
                 layers += _blocks(dim + 1, i > 0, **options)
-        super().__init__(space, default_base(space) if base is None else base, layers, context_dim)
+        super().__init__(space, base, layers, context_dim)
 
     def encode_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         s, ladj = super().encode_and_ladj(x, context)

@@ -8,7 +8,6 @@ from torch import Tensor
 from ...checks import check_choice, check_integer
 from ...manifolds import Torus
 from ...manifolds.torus import wrap
-from ..interface import default_base
 from .circle_maps import CIRCLE_MAPS
 from .layers import Layer, LayeredFlow
 from .torus_layers import AutoregressiveLayer, CouplingLayer, alternating_masks
@@ -75,7 +74,7 @@ class TorusFlow(LayeredFlow):
             options["hidden"] = check_integer("hidden", hidden, least=dim)
             ways = (torch.arange(dim), torch.arange(dim).flip(0))
             layers += [AutoregressiveLayer(ways[i % 2], **options) for i in range(transforms)]
-        super().__init__(space, default_base(space) if base is None else base, layers, context_dim)
+        super().__init__(space, base, layers, context_dim)
 
     def encode_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return super().encode_and_ladj(wrap(x), context)
