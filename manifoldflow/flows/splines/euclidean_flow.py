@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ...charts import IsometricLogRatio
 from ...checks import check_integer
 from ...manifolds import Euclidean, Simplex, is_eager
-from .layers import Layer, LayeredFlow
+from .layers import Layer, LayeredFlow, back_through, through
 from .networks import Conditioner
 from .rational_quadratic import RationalQuadratic
 from .torus_layers import alternating_masks
@@ -133,19 +133,13 @@ class LogRatios(Layer):
         self.layers = nn.ModuleList(layers)
 
     def call_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        z = first = self.chart.inv(x)
-        ladj = x.new_zeros(x.shape[:-1])
-        for layer in self.layers:
-            z, change = layer(z, context)
-            ladj = ladj + change
+        first = self.chart.inv(x)
+        z, ladj = through(self.layers, first, context)
         y = self.chart(z)
         return y, ladj + self.chart.log_abs_det_jacobian(z, y) - self.chart.log_abs_det_jacobian(first, x)
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
-        z = self.chart.inv(y)
-        for layer in reversed(list(self.layers)):
-            z = layer.inverse(z, context)  # type: ignore[operator]
-        return self.chart(z)
+        return self.chart(back_through(self.layers, self.chart.inv(y), context))
 
 
 class SimplexFlow(LayeredFlow):

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..._geomstats import Manifold
 from ..interface import Flow
 
-__all__ = ["Layer", "LayeredFlow"]
+__all__ = ["Layer", "LayeredFlow", "back_through", "through"]
 
 
 class Layer(nn.Module, ABC):
@@ -33,6 +33,22 @@ class Layer(nn.Module, ABC):
         return self.call_and_ladj(x, context)
 
 
+def through(layers: nn.ModuleList, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Points `(*batch, n)` after all layers, and the log-volume `(*batch,)` of them together."""
+    ladj = x.new_zeros(x.shape[:-1])
+    for layer in layers:
+        x, change = layer(x, context)
+        ladj = ladj + change
+    return x, ladj
+
+
+def back_through(layers: nn.ModuleList, y: Tensor, context: Tensor | None) -> Tensor:
+    """The points that `through` takes to y."""
+    for layer in reversed(cast(list[Layer], list(layers))):
+        y = layer.inverse(y, context)
+    return y
+
+
 class LayeredFlow(Flow):
     """A flow whose bijection is a chain of layers, run from data to base.
 
@@ -50,23 +66,13 @@ class LayeredFlow(Flow):
         super().__init__(manifold, base, context_dim)
         self.layers = nn.ModuleList(layers)
 
-    @property
-    def _chain(self) -> list[Layer]:
-        return list(self.layers)  # type: ignore[arg-type]
-
     def encode_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         x, context = _of_one_batch(x, context, len(self.manifold.shape))
-        ladj = x.new_zeros(x.shape[: x.ndim - len(self.manifold.shape)])
-        for layer in self._chain:
-            x, change = layer.call_and_ladj(x, context)
-            ladj = ladj + change
-        return x, ladj
+        return through(self.layers, x, context)
 
     def decode(self, s: Tensor, context: Tensor | None = None) -> Tensor:
         s, context = _of_one_batch(s, context, len(self.base.event_shape))
-        for layer in reversed(self._chain):
-            s = layer.inverse(s, context)
-        return s
+        return back_through(self.layers, s, context)
 
 
 def _of_one_batch(x: Tensor, context: Tensor | None, event_dim: int) -> tuple[Tensor, Tensor | None]:

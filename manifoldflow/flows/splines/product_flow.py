@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import singledispatch
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -142,8 +142,8 @@ class ProductFlow(LayeredFlow):
     def check(self, x: Tensor, context: Tensor | None) -> None:
         """As of every flow, and of each factor's."""
         super().check(x, context)
-        for layer, part in zip(self._chain, self.manifold.split(x)):  # the first round has one layer a factor
-            flow: Flow = layer.flow  # type: ignore[assignment]
+        for layer, part in zip(self.layers, self.manifold.split(x)):  # the first round has one layer a factor
+            flow = cast(FactorLayer, layer).flow
             flow.check(part, part.new_zeros(*part.shape[:-1], flow.context_dim) if flow.context_dim else None)
 
 
