@@ -109,7 +109,7 @@ def test_joint_dependence_is_learned():
     assert truth - 0.1 < held_out < truth + 0.25 < independent
 
 
-def posterior(events, detector, flow):
+def simulated(events, detector):
     """Directions and noisy counts of a detector's six faces."""
     source = SphericalUniform(2).sample((events,))
     return source, (source @ detector.mT) + 0.3 * torch.randn(events, len(detector))
@@ -125,13 +125,13 @@ def test_posteriors_of_a_direction_are_calibrated():
     optimizer = torch.optim.Adam([*flow.parameters(), *encoder.parameters()], 3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1200)
     for _ in range(1200):
-        source, data = posterior(512, detector, flow)
+        source, data = simulated(512, detector)
         loss = -flow.log_prob(source, encoder(data)).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    source, data = posterior(1000, detector, flow)
+    source, data = simulated(1000, detector)
     with torch.no_grad():
         context = encoder(data)
         here = flow.log_prob(source, context)

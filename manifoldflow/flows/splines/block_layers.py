@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .layers import Layer
 from .networks import Conditioner
-from .sphere_layers import direction
+from .sphere_layers import direction, root
 
 __all__ = ["BlockCoupling", "SphereMap"]
 
@@ -50,6 +50,20 @@ def _parts(raw: Tensor) -> tuple[Tensor, Tensor]:
     return centre, _LOG_BOUND * torch.tanh(scale / _LOG_BOUND)
 
 
+def mapped(x: Tensor, parts: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Unit vectors after the conformal and then the projective map of those parts, and the log-volume."""
+    centre, log_scale = parts
+    y, first = conformal(x, centre)
+    y, second = projective(y, log_scale)
+    return y, first + second
+
+
+def unmapped(y: Tensor, parts: tuple[Tensor, Tensor]) -> Tensor:
+    """The unit vectors that `mapped` takes to y."""
+    centre, log_scale = parts
+    return conformal(projective(y, -log_scale)[0], -centre)[0]
+
+
 class SphereMap(Layer):
     """A conformal map, then a projective one along the axes, of the whole sphere; they depend on the context only.
 
@@ -67,14 +81,10 @@ class SphereMap(Layer):
         self.net = Conditioner(0, 2 * size, hidden, context_dim)
 
     def call_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        centre, log_scale = _parts(self.net(x[..., :0], context))
-        y, first = conformal(x, centre)
-        y, second = projective(y, log_scale)
-        return y, first + second
+        return mapped(x, _parts(self.net(x[..., :0], context)))
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
-        centre, log_scale = _parts(self.net(y[..., :0], context))
-        return conformal(projective(y, -log_scale)[0], -centre)[0]
+        return unmapped(y, _parts(self.net(y[..., :0], context)))
 
 
 class BlockCoupling(Layer):
@@ -96,16 +106,13 @@ class BlockCoupling(Layer):
 
     def call_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         moved, kept, radius = self._split(x)
-        centre, log_scale = self._maps(kept, radius, context)
-        y, first = conformal(_safe(direction(moved), radius), centre)
-        y, second = projective(y, log_scale)
-        inside = radius[..., 0] > 0
-        return self._join(torch.where(radius > 0, radius * y, moved), kept), torch.where(inside, first + second, 0)
+        y, ladj = mapped(_safe(direction(moved), radius), self._maps(kept, radius, context))
+        inside = radius > 0
+        return self._join(torch.where(inside, radius * y, moved), kept), torch.where(inside[..., 0], ladj, 0)
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
         moved, kept, radius = self._split(y)
-        centre, log_scale = self._maps(kept, radius, context)
-        x = conformal(projective(_safe(direction(moved), radius), -log_scale)[0], -centre)[0]
+        x = unmapped(_safe(direction(moved), radius), self._maps(kept, radius, context))
         return self._join(torch.where(radius > 0, radius * x, moved), kept)
 
     def _maps(self, kept: Tensor, radius: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -114,8 +121,7 @@ class BlockCoupling(Layer):
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         a, b = x.split([self.cut, x.shape[-1] - self.cut], -1)
         moved, kept = (a, b) if self.first else (b, a)
-        square = (moved * moved).sum(-1, keepdim=True)
-        return moved, kept, torch.where(square > 0, torch.where(square > 0, square, 1).sqrt(), 0)
+        return moved, kept, root((moved * moved).sum(-1, keepdim=True))
 
     def _join(self, moved: Tensor, kept: Tensor) -> Tensor:
         return torch.cat([moved, kept] if self.first else [kept, moved], -1)

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from ...charts import IsometricLogRatio
 from ...checks import check_integer
 from ...manifolds import Euclidean, Simplex, is_eager
+from .coupling import Coupling, alternating_masks
 from .layers import Layer, LayeredFlow, back_through, through
 from .networks import Conditioner
 from .rational_quadratic import RationalQuadratic
-from .torus_layers import alternating_masks
 
 __all__ = ["EuclideanFlow", "SimplexFlow"]
 
@@ -20,7 +20,7 @@ _REACH = 5.0
 _LOG_BOUND = 3.0
 
 
-class VectorCoupling(Layer):
+class VectorCoupling(Coupling):
     """Moves some coordinates, each by a spline and then an affine map that depend on those that stay.
 
     Args:
@@ -30,39 +30,28 @@ class VectorCoupling(Layer):
         context_dim: Size of the context.
     """
 
-    moved: Tensor
-    kept: Tensor
-    order: Tensor
-
     def __init__(self, moves: Tensor, *, bins: int, hidden: int, context_dim: int = 0) -> None:
-        super().__init__()
-        moved, kept = moves.nonzero()[:, 0], (~moves).nonzero()[:, 0]
-        self.register_buffer("moved", moved, persistent=False)
-        self.register_buffer("kept", kept, persistent=False)
-        self.register_buffer("order", torch.cat([moved, kept]).argsort(), persistent=False)
+        super().__init__(moves)
         self.bins = bins
-        self.net = Conditioner(len(kept), len(moved) * (3 * bins + 1), hidden, context_dim)
+        self.net = Conditioner(len(self.kept), len(self.moved) * (3 * bins + 1), hidden, context_dim)
 
     def call_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        kept, moved = x.index_select(-1, self.kept), x.index_select(-1, self.moved)
+        moved, kept = self.split(x)
         spline, log_scale, shift = self._map(kept, context)
         inside = moved.abs() < _REACH
         share = torch.where(inside, moved, 0) / (2 * _REACH) + 0.5
         to, log_slope = spline(share)
         bent = torch.where(inside, (to - 0.5) * (2 * _REACH), moved)
         ladj = torch.where(inside, log_slope, 0) + log_scale
-        return self._join(bent * log_scale.exp() + shift, kept), ladj.sum(-1)
+        return self.join(bent * log_scale.exp() + shift, kept), ladj.sum(-1)
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
-        kept, moved = y.index_select(-1, self.kept), y.index_select(-1, self.moved)
+        moved, kept = self.split(y)
         spline, log_scale, shift = self._map(kept, context)
         bent = (moved - shift) * (-log_scale).exp()
         inside = bent.abs() < _REACH
         share = spline.inverse(torch.where(inside, bent, 0) / (2 * _REACH) + 0.5)
-        return self._join(torch.where(inside, (share - 0.5) * (2 * _REACH), bent), kept)
-
-    def _join(self, moved: Tensor, kept: Tensor) -> Tensor:
-        return torch.cat([moved, kept], -1).index_select(-1, self.order)
+        return self.join(torch.where(inside, (share - 0.5) * (2 * _REACH), bent), kept)
 
     def _map(self, kept: Tensor, context: Tensor | None) -> tuple[RationalQuadratic, Tensor, Tensor]:
         raw = self.net(kept, context).unflatten(-1, (len(self.moved), -1))

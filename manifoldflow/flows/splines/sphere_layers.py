@@ -21,8 +21,6 @@ from .rational_quadratic import RationalQuadratic
 
 __all__ = ["AxisLayer", "Rotation", "TurnLayer"]
 
-_LOG_TURN = math.log(2 * math.pi)
-
 
 class Rotation(Layer):
     """A learned rotation, after a cyclic shift of the coordinates; at first only the shift.
@@ -88,7 +86,7 @@ class AxisLayer(Layer):
         head, z, rest = x[..., : self.level], x[..., self.level], x[..., self.level + 1 :]
         square = (head * head).sum(-1)
         size = square + z * z
-        radius = _root(size)
+        radius = root(size)
         far = radius + z.abs()
         safe = torch.where(far > 0, 2 * radius * far, 1)
         small, large = square / safe, torch.where(far > 0, far * far / safe, 1)  # 0 has no direction: any will do
@@ -152,7 +150,7 @@ def _share(x: Tensor) -> Tensor:
     return (torch.atan2(b, torch.where(centre, 1, a)) / (2 * math.pi) + 0.5).clamp(0, 1)
 
 
-def _root(square: Tensor) -> Tensor:
+def root(square: Tensor) -> Tensor:
     """The square root, with derivative 0 at 0."""
     return torch.where(square > 0, torch.where(square > 0, square, 1).sqrt(), 0)
 

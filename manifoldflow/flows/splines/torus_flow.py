@@ -9,8 +9,9 @@ from ...checks import check_choice, check_integer
 from ...manifolds import Torus
 from ...manifolds.torus import wrap
 from .circle_maps import CIRCLE_MAPS
+from .coupling import alternating_masks
 from .layers import Layer, LayeredFlow
-from .torus_layers import AutoregressiveLayer, CouplingLayer, alternating_masks
+from .torus_layers import AutoregressiveLayer, CouplingLayer
 
 __all__ = ["CircleFlow", "TorusFlow"]
 

@@ -1,20 +1,19 @@
 """Layers of tori: maps of some angles, conditioned on the sines and cosines of others."""
 
-import math
-
 import torch
 from pyro.nn.auto_reg_nn import MaskedLinear, create_mask
 from torch import Tensor, nn
 
 from ...manifolds.torus import wrap
 from .circle_maps import CIRCLE_MAPS, CircleMap, separate
+from .coupling import Coupling
 from .layers import Layer
 from .networks import Conditioner
 
 __all__ = ["AutoregressiveLayer", "CouplingLayer"]
 
 
-class CouplingLayer(Layer):
+class CouplingLayer(Coupling):
     """Moves some angles, each by a map of the circle that depends on the angles that stay.
 
     Args:
@@ -25,29 +24,21 @@ class CouplingLayer(Layer):
         context_dim: Size of the context.
     """
 
-    moved: Tensor
-    kept: Tensor
-    order: Tensor
-
     def __init__(self, moves: Tensor, *, kind: str, bins: int, hidden: int, context_dim: int = 0) -> None:
-        super().__init__()
-        moved, kept = moves.nonzero()[:, 0], (~moves).nonzero()[:, 0]
-        self.register_buffer("moved", moved, persistent=False)
-        self.register_buffer("kept", kept, persistent=False)
-        self.register_buffer("order", torch.cat([moved, kept]).argsort(), persistent=False)
+        super().__init__(moves)
         self.kind = CIRCLE_MAPS[kind]
         self.count = self.kind.count(bins)
-        self.net = Conditioner(2 * len(kept), len(moved) * (self.count + 1), hidden, context_dim)
+        self.net = Conditioner(2 * len(self.kept), len(self.moved) * (self.count + 1), hidden, context_dim)
 
     def call_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        kept, moved = x.index_select(-1, self.kept), x.index_select(-1, self.moved)
+        moved, kept = self.split(x)
         y, log_slope = self._map(kept, context)(moved)
-        return torch.cat([wrap(y), kept], -1).index_select(-1, self.order), log_slope.sum(-1)
+        return self.join(wrap(y), kept), log_slope.sum(-1)
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
-        kept, moved = y.index_select(-1, self.kept), y.index_select(-1, self.moved)
+        moved, kept = self.split(y)
         x = self._map(kept, context).inverse(moved)
-        return torch.cat([wrap(x), kept], -1).index_select(-1, self.order)
+        return self.join(wrap(x), kept)
 
     def _map(self, kept: Tensor, context: Tensor | None) -> CircleMap:
         raw = self.net(torch.cat([kept.cos(), kept.sin()], -1), context).unflatten(-1, (len(self.moved), -1))
@@ -100,11 +91,3 @@ class AutoregressiveLayer(Layer):
         read = [x.cos(), x.sin()] if context is None else [context, x.cos(), x.sin()]
         raw = self.net(torch.cat(read, -1)).unflatten(-1, (self.count + 1, x.shape[-1])).mT
         return self.kind.make(*separate(raw))
-
-
-def alternating_masks(size: int) -> list[Tensor]:
-    """Masks `(d,)` that set every angle apart from every other: by the binary digits of its place, both ways."""
-    place = torch.arange(size)
-    digits = range(max(1, math.ceil(math.log2(size)))) if size > 1 else []
-    masks = [(place >> digit) % 2 == side for digit in digits for side in (0, 1)]
-    return masks or [torch.ones(1, dtype=torch.bool)]
