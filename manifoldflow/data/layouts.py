@@ -34,6 +34,8 @@ ZEROS = ("refuse", "multiplicative", "bayesian")
 """What may happen to compositions with zeros."""
 _ROUNDING = 1e-4
 """Norms nearer to 1 than this are those of unit vectors that were printed with a few digits."""
+_MANY = 20
+"""A table of places has fewer columns of numbers than this."""
 _TURN = 2 * math.pi * (1 + 1e-9)
 
 LAYOUTS: dict[str, type["Layout"]] = {}
@@ -150,12 +152,14 @@ class UnitVectors(Layout):
         norms = (length * largest)[:, 0]
         far = (norms - 1).abs()
         if not self.normalise:
+            few = len(self.names) < _MANY
+            places = "; for places, columns (--columns) names the two of latitude and longitude" if few else ""
             _refuse(
                 ~(far <= _ROUNDING),
                 where,
                 lambda row: (
                     f"expected a unit vector, got norm {float(norms[row]):.6g}; "
-                    "pass normalise=True (--normalise) to scale every row to unit norm"
+                    f"pass normalise=True (--normalise) to scale every row to unit norm{places}"
                 ),
             )
         exact = far.max() <= 4 * torch.finfo(values.dtype).eps

@@ -82,7 +82,7 @@ def _coordinate_columns(table: Table, space: str, asked: Asked, others: set[int 
     named = [c for c in range(table.width) if not table.names or table.names[c]]  # pandas' index has no name
     found = [c for c in named if c not in others and table.has_numbers(c)]
     if not found:
-        raise DataError(f"{table.source}: expected columns of numbers, found none; name them with columns")
+        raise DataError(f"{table.source}: expected columns of numbers, found none; name them with columns (--columns)")
     return found
 
 

@@ -127,7 +127,7 @@ class Table:
         if not is_number(cell) or math.isinf(float(cell)):
             raise DataError(
                 f"{self.where(row)}: {self.title(column)}: expected a number, got {cell!r:.40}; "
-                "name the columns of the coordinates with columns"
+                "name the columns of the coordinates with columns (--columns)"
             )
         return float(cell)
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from ..checks import as_tensor, check_integer, describe
 from ..data.point_sets import copies_of, split_hash
 from ..distributions import KernelDensity
+from ..distributions.kernel.space_kernels import has_uniform
 from ..files.typed_json import Record
-from ..manifolds import Euclidean, Product
 from .quadrature import has_quadrature, quadrature
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "certify",
     "copies_of",
     "log_densities",
-    "log_volume",
+    "mass_text",
     "mean_estimate",
     "split_hash",
     "total_mass",
@@ -59,7 +59,8 @@ class Certificate(Record):
             are copies.
         copies: Share of held-out points that are.
         held_out: Number of held-out points.
-        mass: Integral of the density over the space and its error; 1 for a density.
+        mass: Integral of the density over the space and its error, 1 for a density; None where importance sampling
+            cannot find it, as in many dimensions.
         mass_by: "quadrature" or "importance sampling".
         split: First 12 hexadecimal digits of the SHA-256 of training and held-out points: equal for equal splits only.
         control: The control's nll on the same points, or None.
@@ -75,7 +76,7 @@ class Certificate(Record):
     nll_without_copies: Estimate | None
     copies: float
     held_out: int
-    mass: Estimate
+    mass: Estimate | None
     mass_by: str
     split: str
     control: Estimate | None
@@ -89,7 +90,7 @@ class Certificate(Record):
         parts = [
             f"{self.name}: {self.nll} nats on {self.held_out:,} held-out points",
             f"copies of training points {self.copies:.1%}, without them {self.nll_without_copies or 'none left'}",
-            f"integral {self.mass.value:.4f} ± {self.mass.error:.1g} by {self.mass_by}",
+            f"integral {mass_text(self.mass)} by {self.mass_by}",
             f"split {self.split}",
         ]
         if self.control is not None:
@@ -98,6 +99,11 @@ class Certificate(Record):
             parts.append(f"solver tolerance {self.tolerance:g}, halved: {self.tolerance_effect:+.1g}")
         parts.append(f"{self.parameters:,} parameters, {self.seconds:.1f} s")
         return "; ".join(parts)
+
+
+def mass_text(mass: Estimate | None) -> str:
+    """An integral and its error in a table."""
+    return "unknown" if mass is None else f"{mass.value:.4f} ± {mass.error:.1g}"
 
 
 def certify(
@@ -209,8 +215,8 @@ def log_densities(distribution: Any, points: Tensor) -> Tensor:
     return values
 
 
-def total_mass(distribution: Any, samples: int = 20_000) -> tuple[Estimate, str]:
-    """The integral of a density over its space, with its error, and how it was found."""
+def total_mass(distribution: Any, samples: int = 20_000) -> tuple[Estimate | None, str]:
+    """The integral of a density over its space, with its error, and how it was sought; None where it was not found."""
     space = distribution.manifold
     if has_quadrature(space):
         orders = _ORDERS if getattr(distribution, "tolerance", None) is None else _ORDERS_BY_SOLVER
@@ -232,10 +238,15 @@ def _dtype(distribution: Any) -> torch.dtype:
 
 _CENTRES = 2000
 _UNIFORM = 0.2
+_ROUNDS = 1000
+_FEWEST = 20
 
 
-def _importance(distribution: Any, samples: int) -> Estimate:
+def _importance(distribution: Any, samples: int) -> Estimate | None:
     """The integral by importance sampling from both sides: from the distribution and from a smoothed copy of it.
+
+    None where, of either's draws, fewer than an effective 20 lie where the other has mass too: in many dimensions no
+    copy comes near enough.
 
     Peaks that the copy misses would be missing from a mean over its draws alone; the distribution's own draws make up
     for them. Reference: X.-L. Meng and W. H. Wong, Statistica Sinica 6, 1996 (bridge sampling), equation 4.1.
@@ -244,23 +255,25 @@ def _importance(distribution: Any, samples: int) -> Estimate:
         centres = torch.unique(distribution.sample(torch.Size((_CENTRES,))).reshape(_CENTRES, -1), dim=0)
         space = distribution.manifold
         fitted = KernelDensity.fit(centres, space=space, method="adaptive")  # kernels as narrow as its peaks
-        share = _UNIFORM if math.isfinite(log_volume(space)) else 0.0
+        share = _UNIFORM if has_uniform(space) else 0.0
         copy = KernelDensity(centres, 1.5 * fitted.bandwidth, space=space, uniform_share=share)
         own, other = distribution.sample(torch.Size((samples,))), copy.sample(torch.Size((samples,)))
     log_own = log_densities(distribution, own) - log_densities(copy, own)
     log_other = log_densities(distribution, other) - log_densities(copy, other)
     log_mass = torch.zeros((), dtype=torch.float64)
-    for _ in range(50):  # contracts by the overlap of the two laws
+    for _ in range(_ROUNDS):  # each round leaves the share of the error by which the two laws do not overlap
+        before = log_mass
         above = (log_other - torch.logaddexp(log_other, log_mass)).exp()
         below = (-torch.logaddexp(log_own, log_mass)).exp()
         log_mass = above.mean().log() - below.mean().log()
+        if not abs(float(log_mass - before)) > 1e-6:  # also where it is NaN
+            break
+    if not bool(log_mass.isfinite()) or min(_effective(above), _effective(below)) < _FEWEST:
+        return None
     parts = [part.std() / part.mean() / math.sqrt(samples) for part in (above, below)]
     return Estimate(float(log_mass.exp()), float(log_mass.exp() * torch.stack(parts).norm()))
 
 
-def log_volume(space: Any) -> float:
-    """The log of a space's volume in its reference measure; infinite where it has none."""
-    flat = isinstance(space, Euclidean) or (
-        isinstance(space, Product) and any(isinstance(f, Euclidean) for f in space.factors)
-    )
-    return math.inf if flat else float(getattr(space, "log_volume", math.inf))
+def _effective(weights: Tensor) -> float:
+    """How many of the weighted draws count."""
+    return float(weights.sum().square() / weights.square().sum())

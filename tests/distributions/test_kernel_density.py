@@ -249,6 +249,35 @@ def test_draws_follow_the_density(space):
     assert abs(z) < stats.norm.isf(FALSE_ALARM / 2)
 
 
+def uniform_coordinates(space, points):
+    """Independent coordinates of points that are uniform on [0, 1] where the points are uniform on the space."""
+    if isinstance(space, Product):
+        return [u for factor, x in zip(space.factors, space.split(points)) for u in uniform_coordinates(factor, x)]
+    if isinstance(space, Hypersphere):  # one coordinate has the density (1 - x^2)^(d / 2 - 1)
+        return [stats.beta(space.dim / 2, space.dim / 2).cdf((1 + points[:, i]) / 2) for i in (0, space.dim)]
+    if isinstance(space, Torus):
+        return list(((points + math.pi) / (2 * math.pi)).T.numpy())
+    return [stats.beta(1, space.dim).cdf(points[:, i]) for i in range(space.dim + 1)]
+
+
+SIMPLICES = [Simplex(2, metric=metric) for metric in ("fisher_rao", "euclidean", "aitchison")]
+
+
+@pytest.mark.parametrize(
+    "space",
+    [Hypersphere(1), Hypersphere(3), Torus(2), Simplex(1), *SIMPLICES, *(Product([Torus(1), s]) for s in SIMPLICES)],
+)
+def test_the_uniform_share_is_uniform_in_the_measure_of_the_density(space):
+    """Kolmogorov-Smirnov tests of draws that are nearly all of the uniform share."""
+    torch.manual_seed(3)
+    point = space.random_point(1, dtype=torch.float64).reshape(1, -1)
+    drawn = KernelDensity(point, 1e-3, space=space, uniform_share=1 - 1e-9).sample((20_000,))
+    assert bool(space.belongs(drawn).all())
+    coordinates = uniform_coordinates(space, drawn)
+    for u in coordinates:
+        assert stats.kstest(u, "uniform").pvalue > FALSE_ALARM / len(coordinates)
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [

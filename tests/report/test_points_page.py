@@ -191,6 +191,7 @@ def test_findings_follow_the_figures():
     )
     assert "The density of uniform integrates to one" in off
     assert "could not be told for uniform (0.9000 ± 0.2)" in said({"mass": Estimate(0.9, 0.2)}, {})
+    assert "What the density of uniform integrates to, importance sampling could not find" in said({"mass": None}, {})
     assert "moves the likelihood of uniform by +0.030 nats" in said({"tolerance": 1e-3, "tolerance_effect": 0.03}, {})
     assert "Halving" not in said({"tolerance": 1e-3, "tolerance_effect": 0.003}, {})
 

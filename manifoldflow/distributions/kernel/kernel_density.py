@@ -18,7 +18,7 @@ from ..composed.parts import Parts, parts_of
 from ..constraints import OnSpace
 from ..fitting import weighted
 from .bandwidths import adaptive, leave_one_out
-from .space_kernels import SpaceKernel, kernel_of, log_uniform
+from .space_kernels import SpaceKernel, kernel_of, log_uniform, uniform_points
 
 __all__ = ["KernelDensity"]
 
@@ -209,11 +209,6 @@ def _with_tensors(law: KernelDensity, points: Tensor, bandwidth: Tensor, weights
     new = law.expand(law.batch_shape)
     new.points, new.bandwidth, new._log_weights = points, bandwidth, weights.double().log()
     return new
-
-
-def uniform_points(space: Manifold, count: int, **options: Any) -> Tensor:
-    """Uniform draws `(count, n)` of a compact space."""
-    return space.random_point(count, **options).reshape(count, -1)
 
 
 def _door(points: Tensor, space: Manifold | None, kernel: Kernel) -> tuple[Manifold, SpaceKernel]:

@@ -24,7 +24,7 @@ from ..spherical.von_mises_fisher import VonMisesFisher
 from ..wrapped_normal import WrappedNormal
 from .log_sums import Terms, log_sums
 
-__all__ = ["LawKernel", "SpaceKernel", "kernel_of", "log_uniform"]
+__all__ = ["LawKernel", "SpaceKernel", "has_uniform", "kernel_of", "log_uniform", "uniform_points"]
 
 _BLOCK = 1 << 20  # numbers in one block of laws by points
 
@@ -250,7 +250,12 @@ def kernel_of(space: Manifold, kernel: str | Callable[[Tensor, Tensor], Distribu
 
 @singledispatch
 def log_uniform(space: Any) -> float:
-    """Log density of the uniform law with respect to the space's reference measure."""
+    """Log density of the uniform law with respect to the space's reference measure.
+
+    Raises:
+        ValueError: A space without one; register a space of your own here and, unless its `random_point` draws from
+            this law, with `uniform_points`.
+    """
     raise ValueError(f"uniform_share: expected 0 on {space!r}, which has no uniform law")
 
 
@@ -272,3 +277,31 @@ def _(space: Simplex) -> float:
 @log_uniform.register
 def _(space: Product) -> float:
     return sum(log_uniform(factor) for factor in space.factors)
+
+
+def has_uniform(space: Any) -> bool:
+    """Whether the space has a uniform law in its reference measure."""
+    try:
+        log_uniform(space)
+    except ValueError:
+        return False
+    return True
+
+
+@singledispatch
+def uniform_points(space: Any, count: int, **options: Any) -> Tensor:
+    """Draws `(count, n)` of the law whose density `log_uniform` has."""
+    points: Tensor = space.random_point(count, **options)
+    return points.reshape(count, -1)
+
+
+@uniform_points.register
+def _(space: Simplex, count: int, **options: Any) -> Tensor:
+    """Uniform in Lebesgue measure, whatever the metric: `random_point` follows the metric's volume."""
+    weights = torch.empty(count, space.dim + 1, **options).exponential_()  # positive, as the Aitchison metric wants
+    return weights / weights.sum(-1, keepdim=True)
+
+
+@uniform_points.register
+def _(space: Product, count: int, **options: Any) -> Tensor:
+    return space.join([uniform_points(factor, count, **options) for factor in space.factors])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...evaluation.certify import Estimate
+from ...evaluation.certify import Estimate, mass_text
 from .contents import ModelShown, PathShown, PointsPage
 
 __all__ = ["points_findings", "points_introduction"]
@@ -92,18 +92,18 @@ def _copies(models: Sequence[ModelShown]) -> list[str]:
 
 
 def _mass(model: ModelShown) -> str:
-    mass = model.certificate.mass
-    return f"{mass.value:.4f} ± {mass.error:.1g}"
+    return mass_text(model.certificate.mass)
 
 
 def _normalisation(models: Sequence[ModelShown]) -> list[str]:
-    off = {id(m): abs(m.certificate.mass.value - 1) for m in models}
-    wrong = [m for m in models if off[id(m)] > max(_MASS, 3 * m.certificate.mass.error)]
-    coarse = [m for m in models if m not in wrong and m.certificate.mass.error > _COARSE]
-    right = [m for m in models if m not in wrong and m not in coarse]
+    masses = [(m, m.certificate.mass) for m in models]
+    known = [(m, mass) for m, mass in masses if mass is not None]
+    off = {id(m): abs(mass.value - 1) for m, mass in known}
+    wrong = [(m, mass.value) for m, mass in known if off[id(m)] > max(_MASS, 3 * mass.error)]
+    coarse = [m for m, mass in known if off[id(m)] <= 3 * mass.error and mass.error > _COARSE]
+    right = [m for m, mass in known if off[id(m)] <= max(_MASS, 3 * mass.error) and mass.error <= _COARSE]
     found = []
-    for model in wrong:
-        mass = model.certificate.mass.value
+    for model, mass in wrong:
         reading = "its likelihood means nothing"
         if mass > 0:
             way = "low" if mass > 1 else "high"
@@ -112,6 +112,9 @@ def _normalisation(models: Sequence[ModelShown]) -> list[str]:
     if coarse:
         figures = _listed([f"{m.name} ({_mass(m)})" for m in coarse])
         found.append(f"Whether the density integrates to one could not be told for {figures}: the check is too coarse.")
+    unknown = [m.name for m, mass in masses if mass is None]
+    if unknown:
+        found.append(f"What the density of {_listed(unknown)} integrates to, importance sampling could not find.")
     if right:
         every = len(right) == len(models) > 1
         start = "Every density" if every else f"The density of {_listed([m.name for m in right])}"

@@ -13,6 +13,7 @@ from torch import Tensor
 from ...data import PointSplit
 from ...errors import DataError
 from ...evaluation import Estimate, calibration, certify, two_sample_test
+from ...evaluation.certify import mass_text
 from ...files import damaged, new_folder, read_json, write_json, write_text
 from ...report.table import markdown_table
 from ...training.point_models import PointModel
@@ -199,7 +200,7 @@ def points_table(result: PointsEvaluation) -> list[tuple[str, ...]]:
                 f"{model.name} (control)" if model.is_control else model.name,
                 str(one.nll),
                 "" if one.nll_without_copies is None else str(one.nll_without_copies),
-                f"{one.mass.value:.4f} ± {one.mass.error:.1g}",
+                mass_text(one.mass),
                 f"{model.two_sample.p_value:.3f}",
                 *(f"{share.value:.0%}" for _, share in model.calibration),
                 f"{one.parameters:,}",
@@ -222,7 +223,7 @@ def table_lines(result: PointsEvaluation) -> list[str]:
         "",
         markdown_table(header, rows),
         "Held-out negative log-likelihood in nats ± standard error; also without the copies. "
-        f"The integral of the density by {by}, 1 for a density. "
+        f"The integral of the density by {by}: 1 for a density, unknown where there are too many dimensions for it. "
         "The two-sample p value is of draws against held-out points, small where they differ. "
         "Percentages are of held-out points inside the model's region of highest density of that level.",
     ]

@@ -13,8 +13,9 @@ from ...checks import check_integer
 from ...data.layouts import Layout
 from ...data.tables import is_number
 from ...distributions import KernelDensity
+from ...distributions.kernel.space_kernels import has_uniform
 from ...errors import DataError
-from ...evaluation.certify import log_densities, log_volume
+from ...evaluation.certify import log_densities
 from ...files import MARKER, damaged, new_folder, read_npz, write_text
 from ...interpolation import METHODS, GraphStart, interpolate, methods_for, optimise, realism_energy
 from ...manifolds import broadcasting
@@ -165,7 +166,7 @@ def _smooth(train: Tensor, space: Manifold) -> KernelDensity:
     apart = float(broadcasting(space.metric).dist(train[:half], train[half : 2 * half]).median())
     fitted = KernelDensity.fit(train, space=space)
     width = max(float(fitted.bandwidth[0]), _NARROWEST * apart)
-    share = 0.01 if np.isfinite(log_volume(space)) else 0.0
+    share = 0.01 if has_uniform(space) else 0.0
     return KernelDensity(train, width, space=space, uniform_share=share)
 
 
