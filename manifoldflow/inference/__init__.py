@@ -10,6 +10,7 @@ from .diagnostics import (
     summarize_directions,
     to_arviz,
 )
+from .flow_guide import AutoManifoldFlow
 from .guides import AutoDirichlet, AutoVonMisesFisher, GuideQuality, guide_quality
 from .hmc import GeodesicHMC
 from .nuts import GeodesicNUTS
@@ -18,6 +19,7 @@ from .reparam import AutoReparam, Lifted, ManifoldReparam, SphereReparam, auto_r
 
 __all__ = [
     "AutoDirichlet",
+    "AutoManifoldFlow",
     "AutoReparam",
     "AutoVonMisesFisher",
     "CredibleCap",

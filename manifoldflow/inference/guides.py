@@ -86,7 +86,7 @@ class AutoVonMisesFisher(AutoGuide):
             for key, start in self._families[name].start(site["value"].detach(), self._init_scale).items():
                 # Parameters of the points of one site beyond its plates, of which a law has but one dimension.
                 event_dim = start.event_dim + max(0, site["fn"].event_dim - 1) * _of_a_space(site)
-                value = _full_size(start.value.detach(), event_dim, site["cond_indep_stack"])
+                value = full_size(start.value.detach(), event_dim, site["cond_indep_stack"])
                 setattr(parameters, key, PyroParam(value, start.constraint, event_dim))
             deep_setattr(self.laws, name, parameters)
 
@@ -168,7 +168,7 @@ def _of_a_space(site: dict[str, Any]) -> bool:
     return _space(site) is not None
 
 
-def _full_size(value: Tensor, event_dim: int, frames: Any) -> Tensor:
+def full_size(value: Tensor, event_dim: int, frames: Any) -> Tensor:
     """Values of a subsample, repeated for the whole plate."""
     for frame in frames:
         full = frame.full_size or frame.size
