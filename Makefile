@@ -36,7 +36,7 @@ $(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet -c constraints.txt -e ".[bench]"
 	touch $@
 
-demo: $(VENV)/.demo  ## Train three flows on the digits, interpolate, evaluate, write runs/demo/report.html
+demo: $(VENV)/.demo  ## Digits and earthquakes, each from data to a page: runs/demo/report.html, runs/demo/globe/report.html
 	$(BIN)/manifoldflow demo --out $(DEMO_OUT)
 
 test: lint types imports  ## Everything that CI checks

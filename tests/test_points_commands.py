@@ -231,7 +231,7 @@ def test_every_model_of_every_space_is_trained_and_drawn_from(tmp_path, name, ar
         (["train", "--data", "absent.csv", "--space", "sphere"], "data: expected earthquakes, volcanoes, compositions"),
         (["sample", "FLOW", "--temperature", "0.5"], "--temperature: only for images"),
         (["interpolate", "FLOW", "--gif"], "--gif: only for images"),
-        (["interpolate", "FLOW", "--from", "1,2"], "--from, --to: expected both or neither"),
+        (["interpolate", "FLOW", "--from", "1,2"], "--from, --to: expected as many of one as of the other"),
         (["interpolate", "FLOW", "--from", "1,2", "--to", "3"], "--to: expected 2 numbers separated by commas"),
         (["interpolate", "FLOW", "--from", "91,2", "--to", "3,4"], "--from: latitude: expected -90 to 90 degrees"),
         (["interpolate", "FLOW", "--pairs", "40"], "40 pairs need 80 held-out points, got 22"),

@@ -75,7 +75,7 @@ def interpolate(
         refuse_options("images", {"data": data, "reuse": reuse, **vars(pictures)})
         interpolate_points(model, out, output, method, places, pairs=pairs or 8, steps=steps or 33, seed=seed)
         return
-    refuse_options("points", {"from": places.start, "to": places.end})
+    refuse_options("points", {"from": places.start or None, "to": places.end or None})
     pairs, steps = pairs or 100, steps or 11
     record = interpolate_step(
         model,

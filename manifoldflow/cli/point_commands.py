@@ -92,9 +92,13 @@ class PlaceOptions:
     """Where paths between points begin and end."""
 
     start: Annotated[
-        str | None, typer.Option("--from", help="Of points: where to start, such as 35.7,139.7 in the data's units.")
+        list[str] | None,
+        typer.Option(
+            "--from",
+            help="Of points: where to start, such as 35.7,139.7 in the data's units; several times for several.",
+        ),
     ] = None
-    end: Annotated[str | None, typer.Option("--to", help="Of points: where to end.")] = None
+    end: Annotated[list[str] | None, typer.Option("--to", help="Of points: where to end, as often as --from.")] = None
 
 
 def _given(options: Any, field: Any) -> Any:
@@ -226,8 +230,8 @@ def interpolate_points(
         model,
         out,
         methods=methods,
-        start=places.start,
-        end=places.end,
+        start=places.start or [],
+        end=places.end or [],
         pairs=pairs,
         steps=steps,
         seed=seed,

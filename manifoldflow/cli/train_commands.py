@@ -162,7 +162,7 @@ def demo(
         int | None, typer.Option(min=1, help="Epochs of each flow; default: what suits the data.")
     ] = None,
 ) -> None:
-    """Train three flows with different bases, interpolate nine ways, evaluate, write report.html."""
+    """Train three flows with different bases, interpolate nine ways, evaluate, write report.html; then earthquakes."""
     from dataclasses import replace
 
     from ..steps import DemoSize, run_demo
@@ -172,5 +172,6 @@ def demo(
         size = replace(size, training=replace(size.training, epochs=epochs, patience=epochs))
     result = run_demo(out, data=data, size=size, seed=seed, progress=output.talks, say=output.say)
     output.table(result)
-    output.say(f"Report: {out / 'report.html'}")
+    output.say(f"Reports: {out / 'report.html'}, on images, and {out / 'globe' / 'report.html'}, on earthquakes")
+    output.say(f"Picture: {out / 'globe' / 'globe.png'}")
     output.result(result)

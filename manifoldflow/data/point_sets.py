@@ -125,7 +125,7 @@ class PointSet:
         """The same points in another floating-point dtype."""
         return replace(self, points=self.points.to(dtype))
 
-    def split(self, seed: int, *, validation: float = 0.1, test: float = 0.1) -> "PointSplit":
+    def split(self, seed: int = 0, *, validation: float = 0.1, test: float = 0.1) -> "PointSplit":
         """Training, validation and test points: a function of `seed` and the number of points.
 
         Args:

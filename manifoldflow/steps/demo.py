@@ -1,10 +1,10 @@
-"""The main job in one go: three flows, nine ways between images, one evaluation, one report."""
+"""The main job in one go: three flows, nine ways between images, an evaluation, a report; and the same on the globe."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -13,6 +13,7 @@ from ..evaluation import Evaluation, choose_pairs
 from ..files import new_folder
 from ..training import TrainSettings
 from .evaluate import evaluate_step
+from .globe import globe_files
 from .interpolate import DEMO_METHODS, interpolate_step
 from .record import versions
 from .reporting import write_report_files
@@ -22,6 +23,8 @@ __all__ = ["DemoSize", "run_demo"]
 
 _STEPS = 800
 """Training steps of each flow on data other than the digits, rounded up to whole epochs."""
+
+_GLOBE = 6
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class DemoSize:
         training: Of each flow.
         threads: torch's threads; None leaves them. Tiny images gain nothing from a second one, and
             lose much when another process wants the core.
+        globe: Epochs of the flow of earthquakes; 0 for no globe.
     """
 
     levels: int
@@ -42,6 +46,7 @@ class DemoSize:
     pairs: int
     training: TrainSettings
     threads: int | None = None
+    globe: int = _GLOBE
 
     @classmethod
     def of(cls, data: str) -> "DemoSize":
@@ -91,9 +96,9 @@ def run_demo(
     size: DemoSize | None = None,
     seed: int = 0,
     progress: bool = True,
-    say: Any = lambda text: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Evaluation:
-    """Train, interpolate, evaluate and report; return the evaluation.
+    """Train, interpolate, evaluate and report, on images and on the globe; return the evaluation of the former.
 
     Args:
         out: New folder; replaced if an earlier demo wrote it.
@@ -112,8 +117,9 @@ def run_demo(
     choice = DataChoice(data, seed=seed)
     _check_data(choice, size.pairs, seed)
     with _threads(size.threads), new_folder(out, "demo", record) as folder:
-        for i, base in enumerate(DEMO_METHODS):
-            say(f"[{i + 1}/{len(DEMO_METHODS) + 2}] training the flow with base {base}")
+        announce = _counted(say, len(DEMO_METHODS) + (5 if size.globe else 2))
+        for base in DEMO_METHODS:
+            announce(f"training the flow with base {base}")
             train_step(
                 choice,
                 folder / "models" / base,
@@ -124,7 +130,7 @@ def run_demo(
                 settings=settings,
                 progress=progress,
             )
-        say(f"[{len(DEMO_METHODS) + 1}/{len(DEMO_METHODS) + 2}] interpolating {size.pairs} pairs of test images")
+        announce(f"interpolating {size.pairs} pairs of test images")
         for base in DEMO_METHODS:
             interpolate_step(
                 folder / "models" / base,
@@ -133,11 +139,20 @@ def run_demo(
                 seed=seed,
                 progress=progress,
             )
-        say(f"[{len(DEMO_METHODS) + 2}/{len(DEMO_METHODS) + 2}] evaluating and writing the report")
+        announce("evaluating and writing the report")
         evaluate_step(
             [folder / "interpolations" / base for base in DEMO_METHODS],
             folder / "evaluation",
             seed=seed,
             progress=progress,
         )
+        if size.globe:
+            (folder / "globe").mkdir()
+            globe_files(folder / "globe", epochs=size.globe, seed=seed, progress=progress, say=announce)
         return write_report_files(folder / "evaluation", folder)
+
+
+def _counted(say: Callable[[str], None], parts: int) -> Callable[[str], None]:
+    """`say` with the number of each part before it."""
+    numbers = itertools.count(1)
+    return lambda text: say(f"[{next(numbers)}/{parts}] {text}")

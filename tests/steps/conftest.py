@@ -9,5 +9,5 @@ from manifoldflow.training import TrainSettings
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory):
     out = tmp_path_factory.mktemp("demo") / "out"
-    size = DemoSize(1, 2, 16, 80, TrainSettings(epochs=2, batch_size=64, warmup=5), threads=1)
+    size = DemoSize(1, 2, 16, 80, TrainSettings(epochs=2, batch_size=64, warmup=5), threads=1, globe=0)
     return out, run_demo(out, size=size, progress=False)

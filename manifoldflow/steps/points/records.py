@@ -81,7 +81,7 @@ class RouteSettings(Record):
     Args:
         model: The model's folder as seen from the output.
         methods, pairs, steps, seed: As the step takes them.
-        start, end: Places that were given, in the file's units, or None for held-out points.
+        start, end: Places that were given, in the file's units; none for held-out points.
     """
 
     model: str
@@ -89,8 +89,8 @@ class RouteSettings(Record):
     pairs: int
     steps: int
     seed: int
-    start: str | None = None
-    end: str | None = None
+    start: tuple[str, ...] = ()
+    end: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

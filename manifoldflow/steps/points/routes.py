@@ -1,6 +1,7 @@
 """Paths between points through a model of them, by one or several methods."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +13,23 @@ from ..._geomstats import Manifold
 from ...checks import check_integer
 from ...data.layouts import Layout
 from ...data.tables import is_number
-from ...distributions import KernelDensity
-from ...distributions.kernel.space_kernels import has_uniform
 from ...errors import DataError
 from ...evaluation.certify import log_densities
 from ...files import MARKER, damaged, new_folder, read_npz, write_text
-from ...interpolation import METHODS, GraphStart, interpolate, methods_for, optimise, realism_energy
+from ...interpolation import METHODS, interpolate, methods_for
 from ...manifolds import broadcasting
-from ...realism import density_index
 from ...realism.typicality import log_density_law
 from ...training.point_models.interface import seeded
 from ...training.saved import weights_sha256
 from ..progress import progress_bar
 from ..record import read_record, recorded_model, relative_to, versions
+from .along import density_energy, path_along_data, smooth_density
 from .draws import rows_to_csv_text
 from .records import RouteSettings, RoutesRecord
 from .runs import PointsRun, load_points_run
 
 __all__ = ["interpolate_points_step", "read_routes"]
 
-_SAMPLES = 1500
-"""Training points that the search for a start goes through."""
-_NARROWEST = 0.05
-"""The narrowest kernel of the optimised paths, over the median distance of two points: copies would make it a spike."""
 _TYPICAL_DRAWS = 4000
 _TYPICAL_DRAWS_BY_SOLVER = 1000
 
@@ -44,8 +39,8 @@ def interpolate_points_step(
     out: Path,
     *,
     methods: list[str] | None = None,
-    start: str | None = None,
-    end: str | None = None,
+    start: Sequence[str] = (),
+    end: Sequence[str] = (),
     pairs: int = 8,
     steps: int = 33,
     seed: int = 0,
@@ -62,7 +57,7 @@ def interpolate_points_step(
         methods: "geodesic" of the data's space; "matched", for models with a lift, such as flows; "optimised", the
             curve of least realism energy under a smooth kernel density of the training points; or others that suit
             the model. None for geodesic and, where it is known, matched.
-        start, end: A point each, its numbers in the file's units, separated by commas; both or neither.
+        start, end: As many of one as of the other: points, each its numbers in the file's units, separated by commas.
         pairs: Without them, how many pairs of test points.
         steps: Times, both ends included.
         seed: Decides the pairs and what is drawn.
@@ -76,7 +71,7 @@ def interpolate_points_step(
     run = load_points_run(model)
     names = _methods(run, methods)
     first, last, index = _ends(run, start, end, pairs, seed)
-    settings = RouteSettings(relative_to(model, out), tuple(names), len(first), steps, seed, start, end)
+    settings = RouteSettings(relative_to(model, out), tuple(names), len(first), steps, seed, tuple(start), tuple(end))
     shared: dict[str, Any] = {"of": "points", "settings": settings.to_json(), "versions": versions()}
     figures: dict[str, dict[str, float]] = {"lengths": {}, "typicality": {}, "seconds": {}}
     shared |= {"model_sha256": weights_sha256(model), "layout": run.layout.to_json(), "pair_index": index, **figures}
@@ -111,13 +106,17 @@ def _methods(run: PointsRun, wanted: list[str] | None) -> list[str]:
 
 
 def _ends(
-    run: PointsRun, start: str | None, end: str | None, pairs: int, seed: int
+    run: PointsRun, start: Sequence[str], end: Sequence[str], pairs: int, seed: int
 ) -> tuple[Tensor, Tensor, tuple[tuple[int, int], ...]]:
     """Both ends `(pairs, n)`, and which test points they are."""
-    if (start is None) != (end is None):
-        raise DataError("--from, --to: expected both or neither; without them, pairs of held-out points are joined")
-    if start is not None and end is not None:
-        first, last = (_point(run.layout, name, text) for name, text in (("--from", start), ("--to", end)))
+    if len(start) != len(end):
+        raise DataError(
+            f"--from, --to: expected as many of one as of the other, got {len(start)} and {len(end)}; without them, "
+            "pairs of held-out points are joined"
+        )
+    if start:
+        given = (("--from", start), ("--to", end))
+        first, last = (torch.cat([_point(run.layout, name, text) for text in texts]) for name, texts in given)
         return first.to(run.model.dtype), last.to(run.model.dtype), ()
     test = run.load_data().test.points.to(run.model.dtype)
     if 2 * pairs > len(test):
@@ -150,24 +149,11 @@ def _paths(run: PointsRun, name: str, start: Tensor, end: Tensor, steps: int, se
 
 
 def _optimised(run: PointsRun, start: Tensor, end: Tensor, steps: int, seed: int) -> Tensor:
-    train, space = run.load_data().train.points.to(run.model.dtype), run.model.space
+    train = run.load_data().train.points.to(run.model.dtype)
     with seeded(seed):
-        order = torch.randperm(len(train))
-        some = train[order[:_SAMPLES]]
-        energy = realism_energy(density_index(_smooth(train, space), samples=_TYPICAL_DRAWS), space=space, pieces=2)
-        starts = GraphStart(energy, some, neighbours=min(12, len(some) - 1))
-        path = optimise(energy, start, end, segments=48, starts=starts, progress=False)
+        energy = density_energy(smooth_density(train, run.model.space))
+        path = path_along_data(energy, train, start, end)
         return path(torch.linspace(0, 1, steps, dtype=start.dtype)).detach()
-
-
-def _smooth(train: Tensor, space: Manifold) -> KernelDensity:
-    """A kernel density without spikes where points are copies of each other."""
-    half = len(train) // 2
-    apart = float(broadcasting(space.metric).dist(train[:half], train[half : 2 * half]).median())
-    fitted = KernelDensity.fit(train, space=space)
-    width = max(float(fitted.bandwidth[0]), _NARROWEST * apart)
-    share = 0.01 if has_uniform(space) else 0.0
-    return KernelDensity(train, width, space=space, uniform_share=share)
 
 
 def _typicality_law(run: PointsRun) -> Any:

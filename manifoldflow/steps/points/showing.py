@@ -17,7 +17,7 @@ from .records import JudgedModel, PointsEvaluation
 from .routes import read_routes
 from .runs import PointsRun, control_of, load_points_run
 
-__all__ = ["report_points_step"]
+__all__ = ["report_points_step", "write_points_report_files"]
 
 
 def report_points_step(evaluation: Path, out: Path) -> PointsEvaluation:
@@ -29,10 +29,15 @@ def report_points_step(evaluation: Path, out: Path) -> PointsEvaluation:
     evaluation = Path(evaluation)
     record = {"of": "points", "settings": {"evaluation": str(evaluation.resolve())}, "versions": versions()}
     with new_folder(out, "report", record) as folder:
-        result = read_points_evaluation(evaluation)
-        write_points_report(page_of(evaluation, result), folder)
-        write_text(folder / "table.csv", points_as_csv(result))
-        write_json(folder / "evaluation.json", result.to_json())
+        return write_points_report_files(evaluation, folder)
+
+
+def write_points_report_files(evaluation: Path, folder: Path) -> PointsEvaluation:
+    """Write report.html, its figures, table.csv and evaluation.json into an existing folder; return the latter."""
+    result = read_points_evaluation(evaluation)
+    write_points_report(page_of(evaluation, result), folder)
+    write_text(folder / "table.csv", points_as_csv(result))
+    write_json(folder / "evaluation.json", result.to_json())
     return result
 
 
@@ -103,5 +108,5 @@ def _paths(evaluation: Path, result: PointsEvaluation) -> tuple[list[PathShown],
             with damaged(folder / f"{method}.npz", "interpolate again"):
                 shown.append(PathShown(label, content["points"], content["typicality"], model))
         if record.settings.start and not titles:
-            titles = [f"{record.settings.start} to {record.settings.end}"]
+            titles = [f"{a} to {b}" for a, b in zip(record.settings.start, record.settings.end, strict=True)]
     return shown, titles

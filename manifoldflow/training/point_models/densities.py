@@ -113,7 +113,8 @@ def _(space: Manifold) -> type:
 class MixtureModel(PointModel):
     """A mixture of von Mises-Fisher laws, of Dirichlet laws on simplices, of wrapped normals on tori and R^d.
 
-    The number of components is 1, 2, 4 ... 128, whichever the validation points find most probable, unless it is given.
+    The number of components is 1, 2, 4 ... 128, whichever the validation points find most probable, unless it is given;
+    after the training's time limit no larger number is tried.
 
     Args:
         space: Where the points live.
@@ -151,7 +152,8 @@ class MixtureModel(PointModel):
                 best, loss, worse = mixture, found, 0
             else:
                 worse += 1
-            if worse == 2:
+            late = time.perf_counter() - began > (choice.training.max_seconds or math.inf)
+            if worse == 2 or late:
                 break
         assert best is not None
         bound = best.fitting is not None and best.fitting.at_bound
