@@ -78,6 +78,7 @@ class Group:
                 kinds[factor] = [*kinds[factor], piece]
                 self.slots[-1].append(Slot(piece, factor, first))
         self.factors = [k[0].pool(sum(p.size for p in k)) if k[0].pool else k[0].space for k in kinds]
+        self.places: list[list[str]] = [[] for _ in self.factors]  # of each factor: what its place has as parameters
         self.space = self.factors[0] if len(self.factors) == 1 else Product(self.factors)
         self.width = features(self.space, torch.zeros(1, *self.space.shape)).shape[-1]
 
@@ -199,6 +200,7 @@ class AutoManifoldFlow(AutoGuide):
         for i, (factor, point) in enumerate(zip(group.factors, points)):
             for key, start in place_on(factor).start(point, self._init_scale).items():
                 value = full_size(start.value.detach(), start.event_dim, group.frames)
+                group.places[i].append(key)
                 setattr(places, f"{key}_{i}", PyroParam(value, start.constraint, start.event_dim))
         read = sum(outer.width for outer in self._outside(group))
         if group.frames:
@@ -240,7 +242,8 @@ class AutoManifoldFlow(AutoGuide):
         shaped, ladj = flow.encode_and_ladj(start, context)
         moved = []
         for i, (factor, x) in enumerate(zip(group.factors, group.split(shaped))):
-            x, change = place_on(factor).move(x, getattr(places, f"loc_{i}"), getattr(places, f"scale_{i}"))
+            own = {key: getattr(places, f"{key}_{i}") for key in group.places[i]}
+            x, change = place_on(factor).move(x, **own)
             moved.append(x)
             ladj = ladj + change
         for site, value, change in group.put(moved):

@@ -11,7 +11,7 @@ from functools import singledispatch
 from typing import Any
 
 import torch
-from pyro.distributions.constraints import sphere
+from pyro.distributions.constraints import sphere, unit_lower_cholesky
 from torch import Tensor
 from torch.distributions import biject_to, constraints
 
@@ -25,6 +25,9 @@ from .reparam import onto_of, space_of
 from .site_laws import POSITIVE, Start
 
 __all__ = ["Piece", "Place", "pieces_of", "pieces_of_site", "place_on"]
+
+_JOINT = 64
+"""Up to so many numbers have a matrix of their correlations."""
 
 
 @dataclass(frozen=True)
@@ -145,13 +148,21 @@ def place_on(space: Manifold) -> Place:
 
 @place_on.register
 def _(space: Euclidean) -> Place:
+    """A shift, and a triangular matrix: linear correlations, which a flow would take long to learn."""
+    joint = space.dim <= _JOINT
+
     def start(points: Tensor, scale: float) -> dict[str, Start]:
-        return {
+        found = {
             "loc": Start(points, constraints.real, 1),
             "scale": Start(torch.full_like(points, scale), POSITIVE, 1),
         }
+        if joint:
+            eye = torch.eye(space.dim, dtype=points.dtype, device=points.device)
+            found["mix"] = Start(eye.repeat(*points.shape[:-1], 1, 1), unit_lower_cholesky, 2)
+        return found
 
-    def move(z: Tensor, loc: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    def move(z: Tensor, loc: Tensor, scale: Tensor, mix: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        z = z if mix is None else (mix @ z.unsqueeze(-1)).squeeze(-1)
         return loc + scale * z, scale.log().sum(-1).expand(z.shape[:-1])
 
     return Place(start, move)
