@@ -171,8 +171,11 @@ class Product(Space, Manifold):
     def join(self, parts: Sequence[Tensor]) -> Tensor:
         """The point `(*batch, n)` made of the factors' points; leading dimensions broadcast."""
         blocks = [p if len(f.shape) == 1 else p.flatten(p.ndim - len(f.shape)) for f, p in zip(self.factors, parts)]
-        batch = torch.broadcast_shapes(*(b.shape[:-1] for b in blocks))
-        return torch.cat([b.expand(*batch, b.shape[-1]) for b in blocks], dim=-1)
+        batches = {b.shape[:-1] for b in blocks}
+        if len(batches) > 1:
+            batch = torch.broadcast_shapes(*batches)
+            blocks = [b.expand(*batch, b.shape[-1]) for b in blocks]
+        return torch.cat(blocks, dim=-1)
 
     def off(self, point: Tensor) -> Tensor:
         """Largest of the factors'."""

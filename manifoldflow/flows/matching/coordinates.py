@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..._geomstats import Manifold
 from ...charts import IsometricLogRatio
-from ...manifolds import Euclidean, Product, Simplex
+from ...manifolds import Euclidean, Product, Simplex, broadcasting
 from .divergence import to_tangent
 
 __all__ = ["Coordinates", "coordinates_of"]
@@ -38,8 +38,12 @@ class Coordinates:
         """The tangent vector at x that a network's output stands for."""
         return to_tangent(self.space, vector, x)
 
+    def squared_error(self, vector: Tensor, target: Tensor, x: Tensor) -> Tensor:
+        """Squared norm `(*batch,)` of the difference between that tangent vector and another one."""
+        return broadcasting(self.space.metric).squared_norm(self.tangent(vector, x) - target, x)
+
     def inner_velocity(self, vector: Tensor, x: Tensor) -> Tensor:
-        """The same in inner coordinates."""
+        """The tangent vector in inner coordinates."""
         return self.tangent(vector, x)
 
     def log_volume(self, y: Tensor) -> Tensor:
@@ -88,6 +92,12 @@ class Joined(Coordinates):
 
     def tangent(self, vector: Tensor, x: Tensor) -> Tensor:
         return self.space.join([p.tangent(a, b) for p, a, b in self._blocks(vector, x)])
+
+    def squared_error(self, vector: Tensor, target: Tensor, x: Tensor) -> Tensor:
+        """By factors: to join vectors and split them again would take longer than the rest."""
+        split = self.space.split
+        blocks = zip(self.space.weights, self.parts, split(vector), split(target), split(x))
+        return torch.stack([w * part.squared_error(a, b, c) for w, part, a, b, c in blocks]).sum(0)
 
     def inner_velocity(self, vector: Tensor, x: Tensor) -> Tensor:
         return self.inner.join([p.inner_velocity(a, b) for p, a, b in self._blocks(vector, x)])

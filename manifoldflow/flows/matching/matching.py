@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from ..._geomstats import Manifold
 from ...checks import check_integer
 from ...errors import CutLocusError
-from ...manifolds import broadcasting
 from ..interface import Flow
 from .coordinates import coordinates_of
 from .couplings import Coupling, find_coupling
@@ -102,8 +101,7 @@ class FlowMatching(Flow):
             start = self.coupling(self.manifold, self._starts(x), x)
             t = torch.rand(len(x), dtype=x.dtype, device=x.device)
             point, target = self.path(self.manifold, t, start, x)
-        error = self.velocity(t, point, context) - target
-        return broadcasting(self.manifold.metric).squared_norm(error, point).mean()
+        return self.coordinates.squared_error(self._output(t, point, context), target, point).mean()
 
     def _starts(self, x: Tensor) -> Tensor:
         """Base draws, one for each data point, none of them at its cut locus."""
