@@ -62,14 +62,17 @@ with _caller_state_kept(), warnings.catch_warnings():
         from geomstats.geometry.euclidean import EuclideanMetric
         from geomstats.geometry.hypersphere import Hypersphere as GeomstatsHypersphere
         from geomstats.geometry.hypersphere import HypersphereMetric
+        from geomstats.geometry.invariant_metric import BiInvariantMetric
         from geomstats.geometry.manifold import Manifold
         from geomstats.geometry.riemannian_metric import RiemannianMetric
+        from geomstats.geometry.special_orthogonal import _SpecialOrthogonalMatrices as RotationMatrices
     except AttributeError as error:  # numpy >= 2.4 has no trapz
         raise ImportError(
             f"geomstats could not be imported ({error}); geomstats 2.8 needs numpy < 2.4: pip install 'numpy<2.4'"
         ) from error
 
 __all__ = [
+    "BiInvariantMetric",
     "EuclideanMetric",
     "GeomstatsEuclidean",
     "GeomstatsHypersphere",
@@ -77,4 +80,5 @@ __all__ = [
     "LevelSet",
     "Manifold",
     "RiemannianMetric",
+    "RotationMatrices",
 ]

@@ -6,6 +6,7 @@ from .fields import VectorField
 from .integrate import Solution, Solver
 from .matching import FlowMatching
 from .paths import cut_locus, geodesic_path
+from .rotations import rotation_exp, rotation_log
 
 __all__ = [
     "COUPLINGS",
@@ -17,4 +18,6 @@ __all__ = [
     "cut_locus",
     "geodesic_path",
     "optimal_transport",
+    "rotation_exp",
+    "rotation_log",
 ]

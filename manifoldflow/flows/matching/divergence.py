@@ -24,6 +24,7 @@ __all__ = [
     "estimated_divergence",
     "log_volume_density",
     "project_to_space",
+    "smooth_projection",
     "tangent_basis",
     "to_tangent",
 ]
@@ -41,13 +42,20 @@ def to_tangent(space: Manifold, vector: Tensor, x: Tensor) -> Tensor:
     return flattened(space.to_tangent, space.shape, tuple(space.shape), vector, x).to(x)
 
 
+@singledispatch
+def smooth_projection(space: Manifold) -> Callable[[Tensor], Tensor] | None:
+    """A projection smooth near the space, which a solver may use in every step; None for most foreign ones."""
+    return space.projection if isinstance(space, Space) else None
+
+
 def project_to_space(space: Manifold, x: Tensor) -> Tensor:
     """The point of the space near an ambient one that is off by a step's error.
 
     A foreign projection that leads far away (the hyperboloid's does) is not used: such points stay as they are.
     """
-    if isinstance(space, Space):
-        return space.projection(x)
+    smooth = smooth_projection(space)
+    if smooth is not None:
+        return smooth(x)
     nearest = flattened(space.projection, space.shape, tuple(space.shape), x).to(x)
     moved = (nearest - x).flatten(x.ndim - len(space.shape)).norm(dim=-1)
     return torch.where((moved < _NEAR).reshape(*moved.shape, *(1 for _ in space.shape)), nearest, x)
@@ -111,8 +119,8 @@ def divergence(space: Manifold, field: Field, x: Tensor) -> tuple[Tensor, Tensor
     load_forward_mode()
     event = len(space.shape)
     basis = tangent_basis(space, x.detach()).movedim(-event - 1, 0)
-    moved = vmap(lambda e: jvp(field, (x,), (e,))[1], randomness="same")(basis)
-    return field(x), (moved * basis).flatten(x.ndim - event + 1).sum(-1).sum(0)
+    value, moved = _along(field, x, basis)
+    return value, (moved * basis).flatten(x.ndim - event + 1).sum(-1).sum(0)
 
 
 def estimated_divergence(space: Manifold, field: Field, x: Tensor, probes: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,8 +132,14 @@ def estimated_divergence(space: Manifold, field: Field, x: Tensor, probes: Tenso
     """
     load_forward_mode()
     probes = to_tangent(space, probes, x.detach().expand_as(probes))
-    moved = vmap(lambda e: jvp(field, (x,), (e,))[1], randomness="same")(probes)
-    return field(x), (moved * probes).flatten(x.ndim - len(space.shape) + 1).sum(-1)
+    value, moved = _along(field, x, probes)
+    return value, (moved * probes).flatten(x.ndim - len(space.shape) + 1).sum(-1)
+
+
+def _along(field: Field, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    """A field and its derivatives `(k, *batch, *event)` along directions of that shape."""
+    found = vmap(lambda e: jvp(field, (x,), (e,)), out_dims=(None, 0), randomness="same")(directions)  # type: ignore[arg-type]
+    return found[0], found[1]
 
 
 def log_volume_density(space: Manifold, x: Tensor) -> Tensor | float:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from ..._geomstats import Manifold
 from ...checks import check_integer, check_number
-from ...manifolds import Product, Torus
+from ...manifolds import Product, Simplex, Torus
+from ...manifolds.rows import safe_sqrt
 
 __all__ = ["VectorField", "features"]
 
@@ -23,6 +24,12 @@ def features(space: Manifold, x: Tensor) -> Tensor:
 def _(space: Torus, x: Tensor) -> Tensor:
     """Cosines and sines of the angles."""
     return torch.cat([x.cos(), x.sin()], dim=-1)
+
+
+@features.register
+def _(space: Simplex, x: Tensor) -> Tensor:
+    """Square roots, points of a sphere, times the root of their number: near 1 in any dimension."""
+    return math.sqrt(x.shape[-1]) * safe_sqrt(x)
 
 
 @features.register

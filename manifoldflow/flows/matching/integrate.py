@@ -12,8 +12,7 @@ from ..._geomstats import Manifold
 from ...checks import check_choice, check_integer, check_number
 from ...errors import IntegrationError
 from ...manifolds import broadcasting
-from ...manifolds.space import Space
-from .divergence import project_to_space
+from .divergence import project_to_space, smooth_projection
 
 __all__ = ["METHODS", "Solution", "Solver", "integrate"]
 
@@ -73,15 +72,14 @@ class Solution:
 
 
 class _Counted:
-    """A velocity on the space, with `project` extended to its surroundings by the projection; counts its calls."""
+    """A velocity on the space, extended to its surroundings by a projection, if there is one; counts its calls."""
 
-    def __init__(self, velocity: Velocity, space: Manifold, *, project: bool) -> None:
-        self.velocity, self.space, self.project, self.calls = velocity, space, project, 0
+    def __init__(self, velocity: Velocity, project: Callable[[Tensor], Tensor] | None) -> None:
+        self.velocity, self.project, self.calls = velocity, project, 0
 
     def __call__(self, t: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         self.calls += 1
-        x = project_to_space(self.space, state[0]) if self.project else state[0]
-        return self.velocity(t, x)
+        return self.velocity(t, state[0] if self.project is None else self.project(state[0]))
 
 
 def integrate(
@@ -104,7 +102,7 @@ def integrate(
         ValueError: "geodesic-rk4" on a space whose curvature is not constant.
     """
     # Foreign projections need not be smooth: between steps their tangent fields stay near the space by themselves.
-    field = _Counted(velocity, space, project=solver.method not in GEODESIC and isinstance(space, Space))
+    field = _Counted(velocity, None if solver.method in GEODESIC else smooth_projection(space))
     if x.numel() == 0:
         return Solution(x, extra, 0)
     if solver.method in GEODESIC:

@@ -19,14 +19,20 @@ ConditionalPath = Callable[[Manifold, Tensor, Tensor, Tensor], tuple[Tensor, Ten
 
 def geodesic_path(space: Manifold, t: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
     """Points `(m, *event)` of the geodesics from `start` to `end` at times `(m,)`, and their velocities there."""
-    return _geodesic(space, t.reshape(-1, *(1 for _ in space.shape)), start, end)
+    return joining(space, t.reshape(-1, *(1 for _ in space.shape)), start, end)
 
 
 @singledispatch
-def _geodesic(space: Manifold, t: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
-    """The velocity is log_x(end) / (1 - t) in the first half and -log_x(start) / t in the second.
+def joining(space: Manifold, t: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
+    """The same, with times that broadcast with the points; a space with closed forms of its own registers them."""
+    return default_geodesic(space, t, start, end)
 
-    So no small vector is divided by a small number.
+
+def default_geodesic(space: Manifold, t: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
+    """By the metric's exp and log alone.
+
+    The velocity is log_x(end) / (1 - t) in the first half and -log_x(start) / t in the second, so that no small vector
+    is divided by a small number.
     """
     metric = broadcasting(space.metric)
     x = metric.exp((1 - t) * metric.log(start, end, cut_locus="choose"), end)
@@ -35,38 +41,38 @@ def _geodesic(space: Manifold, t: Tensor, start: Tensor, end: Tensor) -> tuple[T
     return x, toward / torch.where(early, 1 - t, -t)
 
 
-@_geodesic.register
+@joining.register
 def _(space: Euclidean, t: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
     velocity = end - start
     return start + t * velocity, velocity
 
 
-@_geodesic.register
+@joining.register
 def _(space: Torus, t: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
     velocity = wrap(end - start)
     return wrap(start + t * velocity), velocity
 
 
-@_geodesic.register
+@joining.register
 def _(space: Hypersphere, t: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
     return _great_circle(1 - t, end, sphere_kernels.log(end, start)[0])
 
 
-@_geodesic.register
+@joining.register
 def _(space: Simplex, t: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
     """For the Fisher-Rao metric, the great circle of the square roots, also to and from the boundary."""
     if space.metric_name != "fisher_rao":
-        return _geodesic.dispatch(object)(space, t, start, end)
+        return default_geodesic(space, t, start, end)
     first, last = safe_sqrt(start), safe_sqrt(end)
     root, velocity = _great_circle(1 - t, last, sphere_kernels.log(last, first)[0])
     return root.square(), 2 * root * velocity
 
 
-@_geodesic.register
+@joining.register
 def _(space: Product, t: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
     parts = []
     for factor, first, last in zip(space.factors, space.split(start), space.split(end)):
-        parts.append(_geodesic(factor, t.reshape(-1, *(1 for _ in factor.shape)), first, last))
+        parts.append(joining(factor, t.reshape(-1, *(1 for _ in factor.shape)), first, last))
     points, velocities = zip(*parts)
     return space.join(points), space.join(velocities)
 

@@ -1,0 +1,1 @@
+"""Flow matching on manifolds: what `python -m benchmarks.flow_matching TABLE` prints."""
