@@ -20,7 +20,7 @@ from .motion import Part
 
 __all__ = ["Geodesics", "Site"]
 
-_FASTEST = 1.25  # radians of a great circle that a step takes at most, at the typical speed
+_FASTEST = math.pi / 2  # radians of a great circle that a step takes at most, at the typical speed
 
 
 class Site(NamedTuple):
@@ -139,7 +139,7 @@ class Geodesics:
         return inverse_mass
 
     def longest_step(self, inverse_mass: Tensor) -> float:
-        """The step in which the fastest sphere typically turns by 1.25 radians; infinite without spheres.
+        """The step in which the fastest sphere typically takes a quarter of a circle; infinite without spheres.
 
         Where a density is flat every step is accepted, and only this bounds the step that the warm-up finds.
         """

@@ -18,6 +18,7 @@ from .warmup import Masses, warm_up
 __all__ = ["GeodesicHMC", "Move", "Phase"]
 
 _WORST_ERROR = 1000.0  # of the energy, from which on a path has diverged, as in Stan
+_KICK = 0.21178  # the outer kicks' share of a step: of all two-stage schemes the one that best keeps an energy
 
 
 class Phase(NamedTuple):
@@ -57,12 +58,13 @@ class GeodesicHMC(MCMCKernel):
         target_accept_prob: The acceptance probability that the step size is adapted to.
         flat: Names of sites to move unconstrained whatever their manifold.
         max_plate_nesting: As in Pyro.
-        jit_compile: Whether torch.jit.trace compiles the potential, as in Pyro.
-        jit_options: Its options.
+        jit_compile: Whether torch.jit.trace compiles the potential, as in Pyro; a dictionary of its options says so, too.
         init_strategy: As in Pyro; curved sites start at a random point unless it starts them.
 
-    Each path has a random number of steps, between half and three halves of `trajectory_length / step_size`, since
-    paths of one length can return to where they began.
+    A step is of two stages, that is, of two gradients and two geodesics with three kicks, the outer ones of 0.21178 of
+    it: for the same acceptance it is more than twice as long as one of the leapfrog method, all the more in high
+    dimension. Each path has a random number of steps, between half and three halves of `trajectory_length /
+    step_size`, since paths of one length can return to where they began.
 
     The `initial_params` of `MCMC`, and what `sample` returns, are the points themselves for sites on manifolds, and
     unconstrained values for others, as in Pyro. Samples are on the manifold to rounding. `MCMC.diagnostics` has
@@ -83,7 +85,8 @@ class GeodesicHMC(MCMCKernel):
     >>> mcmc.get_samples()["direction"].norm(dim=-1).mean()
     tensor(1.)
 
-    Reference: S. Byrne and M. Girolami, Geodesic Monte Carlo on Embedded Manifolds, 2013 (arXiv 1301.6064).
+    References: S. Byrne and M. Girolami, Geodesic Monte Carlo on Embedded Manifolds, 2013 (arXiv 1301.6064); S. Blanes,
+    F. Casas and J. M. Sanz-Serna, Numerical integrators for the Hybrid Monte Carlo method, 2014 (arXiv 1405.3153).
     """
 
     def __init__(
@@ -98,8 +101,7 @@ class GeodesicHMC(MCMCKernel):
         *,
         flat: Collection[str] = (),
         max_plate_nesting: int | None = None,
-        jit_compile: bool = False,
-        jit_options: dict[str, Any] | None = None,
+        jit_compile: bool | dict[str, Any] = False,
         init_strategy: Callable[..., Any] = init_to_uniform,
     ) -> None:
         if not callable(model):
@@ -123,8 +125,8 @@ class GeodesicHMC(MCMCKernel):
         self._reads: dict[str, Any] = {
             "flat": tuple(flat),
             "max_plate_nesting": max_plate_nesting,
-            "jit_compile": jit_compile,
-            "jit_options": jit_options,
+            "jit_compile": jit_compile is not False,
+            "jit_options": jit_compile if isinstance(jit_compile, dict) else None,
             "init_strategy": init_strategy,
         }
         self.transforms: dict[str, Transform] | None = None
@@ -217,7 +219,7 @@ class GeodesicHMC(MCMCKernel):
         steps = max(1, self.trajectory_length / step)
         phase, energy, diverging = start, self._energy(start), False
         for _ in range(max(1, round(steps * (0.5 + _uniform())))):
-            phase = self._leapfrog(phase, step)
+            phase = self._step(phase, step)
             diverging = not self._energy(phase) - energy <= _WORST_ERROR
             if diverging:
                 break
@@ -225,13 +227,19 @@ class GeodesicHMC(MCMCKernel):
         moved = not diverging and _uniform() < accept_prob
         return Move(phase if moved else start, accept_prob, moved, diverging)
 
-    def _leapfrog(self, phase: Phase, step: float) -> Phase:
-        """Half a kick along the gradient, a geodesic, and half a kick; backwards in time if `step` is negative."""
-        p = phase.p - 0.5 * step * phase.gradient
-        q, p = self._target.geodesics.advance(phase.q, p, self.inverse_mass, step)
+    def _step(self, phase: Phase, step: float) -> Phase:
+        """Kick, geodesic, kick, geodesic, kick; backwards in time if `step` is negative."""
+        target, inverse_mass = self._target, self.inverse_mass
+        q, p = phase.q, phase.p - _KICK * step * phase.gradient
+        q, p = target.geodesics.advance(q, p, inverse_mass, step / 2)
         self._gradients += 1
-        potential, gradient = self._target.energy_and_gradient(q)
-        return Phase(q, p - 0.5 * step * gradient, potential, gradient)
+        potential, gradient = target.energy_and_gradient(q)
+        if not math.isfinite(potential):  # a divergence, which the rest of the step must not hide
+            return Phase(q, p, math.nan, gradient)
+        q, p = target.geodesics.advance(q, p - (1 - 2 * _KICK) * step * gradient, inverse_mass, step / 2)
+        self._gradients += 1
+        potential, gradient = target.energy_and_gradient(q)
+        return Phase(q, p - _KICK * step * gradient, potential, gradient)
 
     def _energy(self, phase: Phase) -> float:
         return phase.potential + 0.5 * float((self.inverse_mass * phase.p) @ phase.p)
@@ -256,7 +264,7 @@ class GeodesicHMC(MCMCKernel):
         step, direction = min(self._adapter.step_size, longest), 0
         while step > 1e-10:
             start = self._phase._replace(p=self._target.geodesics.momentum(q, self.inverse_mass))
-            error = self._energy(self._leapfrog(start, step)) - self._energy(start)
+            error = self._energy(self._step(start, step)) - self._energy(start)
             rises = 1 if -error > math.log(0.8) else -1
             direction = direction or rises
             if rises != direction or (direction == 1 and step >= min(longest, 1e10)):

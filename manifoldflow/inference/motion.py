@@ -13,18 +13,16 @@ from typing import Any
 
 import pyro.distributions as dist
 import torch
-from pyro.distributions.constraints import sphere
 from pyro.distributions.torch_distribution import ExpandedDistribution, MaskedDistribution
 from torch import Tensor
 from torch.distributions import Independent, MixtureSameFamily, Transform
 from torch.distributions import VonMises as TorchVonMises
-from torch.distributions.constraints import independent, real, real_vector, simplex
+from torch.distributions.constraints import real_vector
 
 from .._geomstats import Manifold
-from ..charts import SimplexConstraint
 from ..distributions import InChart
-from ..distributions.constraints import OnSpace
 from ..manifolds import Euclidean, Hypersphere, Product, Simplex, Torus
+from .reparam import space_of
 
 __all__ = ["Circles", "Directions", "Flat", "Joined", "Motion", "Part", "Roots", "motion_of"]
 
@@ -164,8 +162,10 @@ def motion_of(distribution: Any) -> Motion | None:
         space = getattr(distribution, "manifold", None)
     except NotImplementedError:  # a base distribution that says nothing
         space = None
-    motion = None if space is None else _motion_on(space)
-    return _motion_within(distribution.support) if motion is None else motion
+    motion = _motion_on(space)
+    if motion is None and distribution.event_shape:
+        motion = _motion_on(space_of(distribution.support, distribution.event_shape[-1]))
+    return motion
 
 
 @motion_of.register(Independent)
@@ -198,7 +198,7 @@ def _(distribution: Any) -> Motion:
 
 
 @singledispatch
-def _motion_on(space: Manifold) -> Motion | None:
+def _motion_on(space: Manifold | None) -> Motion | None:
     return None
 
 
@@ -227,29 +227,3 @@ def _(space: Product) -> Motion | None:
     motions = [_motion_on(factor) for factor in space.factors]
     known = [motion for motion in motions if motion is not None]
     return Joined(space, known) if len(known) == len(motions) else None
-
-
-@singledispatch
-def _motion_within(support: Any) -> Motion | None:
-    return None
-
-
-@_motion_within.register(type(sphere))
-def _(support: Any) -> Motion:
-    return Directions()
-
-
-@_motion_within.register(type(simplex))
-@_motion_within.register(SimplexConstraint)
-def _(support: Any) -> Motion:
-    return Roots()
-
-
-@_motion_within.register(type(independent(real, 1)))
-def _(support: Any) -> Motion | None:
-    return _motion_within(support.base_constraint)
-
-
-@_motion_within.register
-def _(support: OnSpace) -> Motion | None:
-    return _motion_on(support.space)

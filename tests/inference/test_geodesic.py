@@ -153,5 +153,5 @@ def test_masses_of_spheres_come_from_their_spread_and_bound_the_step():
     assert site[:, :3].eq(0.75).all()
     assert site[:, 3:5].eq(0.5).all()
     assert site[:, 5:7].eq(1).all()
-    assert g.longest_step(w) == pytest.approx(1.25 / math.sqrt(1.5))
+    assert g.longest_step(w) == pytest.approx(math.pi / 2 / math.sqrt(1.5))
     assert SPACES["flat"].longest_step(w) == math.inf
