@@ -91,32 +91,37 @@ class Geodesics:
 
     def retract(self, q: Tensor) -> Tensor:
         """The position with every sphere's coordinates divided by their norm."""
-        return self._by_group(q[: self.flat], lambda x: x / torch.linalg.vector_norm(x, dim=-1, keepdim=True), q)
+        pieces = [q[: self.flat]]
+        for start, end, n in self.groups:
+            x = q[start:end].view(-1, n)
+            pieces.append((x / torch.linalg.vector_norm(x, dim=-1, keepdim=True)).view(-1))
+        return _joined(pieces)
 
     def tangent(self, q: Tensor, u: Tensor) -> Tensor:
         """The part of a vector that is tangent at q."""
-
-        def project(x: Tensor, v: Tensor) -> Tensor:
-            return torch.addcmul(v, x, (x * v).sum(-1, keepdim=True), value=-1)
-
-        return self._by_group(u[: self.flat], project, q, u)
+        pieces = [u[: self.flat]]
+        for start, end, n in self.groups:
+            x, v = q[start:end].view(-1, n), u[start:end].view(-1, n)
+            pieces.append(torch.addcmul(v, x, (x * v).sum(-1, keepdim=True), value=-1).view(-1))
+        return _joined(pieces)
 
     def advance(self, q: Tensor, p: Tensor, inverse_mass: Tensor, time: float) -> tuple[Tensor, Tensor]:
         """Position and momentum after moving along the geodesics for a time, which may be negative."""
-        v = inverse_mass * p
-        positions, momenta = [q[: self.flat] + time * v[: self.flat]], [p[: self.flat]]
+        positions = [torch.addcmul(q[: self.flat], inverse_mass[: self.flat], p[: self.flat], value=time)]
+        momenta = [p[: self.flat]]
         for start, end, n in self.groups:
-            x, u, w = (a[start:end].view(-1, n) for a in (q, v, inverse_mass))
-            speed = torch.linalg.vector_norm(u, dim=-1, keepdim=True)
-            angle = time * speed
+            x, u, w = (a[start:end].view(-1, n) for a in (q, p, inverse_mass))
+            w = w[:, :1]
+            length = torch.linalg.vector_norm(u, dim=-1, keepdim=True)
+            angle = time * w * length
             cosine, sine = angle.cos(), angle.sin()
-            along = u / speed.clamp_min(torch.finfo(u.dtype).tiny)  # 0 at rest
-            moved = torch.addcmul(x * cosine, along, sine)
-            turned = torch.addcmul(along * cosine, x, sine, value=-1) * (speed / w[:, :1])
+            along = sine / length.clamp_min(torch.finfo(u.dtype).tiny)  # 0 at rest
+            moved = torch.addcmul(x * cosine, u, along)
+            turned = torch.addcmul(u * cosine, x, sine * length, value=-1)
             # A point stays on its sphere over any number of steps; of a momentum, drawn afresh, rounding is harmless.
             moved = moved / torch.linalg.vector_norm(moved, dim=-1, keepdim=True)
-            positions.append(moved.reshape(-1))
-            momenta.append(turned.reshape(-1))
+            positions.append(moved.view(-1))
+            momenta.append(turned.view(-1))
         return _joined(positions), _joined(momenta)
 
     def momentum(self, q: Tensor, inverse_mass: Tensor) -> Tensor:
@@ -145,12 +150,6 @@ class Geodesics:
         """
         speeds = [float((n - 1) * inverse_mass[start:end].max()) for start, end, n in self.groups if n > 1]
         return _FASTEST / math.sqrt(max(speeds)) if speeds else math.inf
-
-    def _by_group(self, flat, function, *vectors):  # type: ignore[no-untyped-def]
-        pieces = [flat]
-        for start, end, n in self.groups:
-            pieces.append(function(*(a[start:end].view(-1, n) for a in vectors)).reshape(-1))
-        return _joined(pieces)
 
 
 def _joined(pieces: list[Tensor]) -> Tensor:

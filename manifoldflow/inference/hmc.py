@@ -58,7 +58,7 @@ class GeodesicHMC(MCMCKernel):
         target_accept_prob: The acceptance probability that the step size is adapted to.
         flat: Names of sites to move unconstrained whatever their manifold.
         max_plate_nesting: As in Pyro.
-        jit_compile: Whether torch.jit.trace compiles the potential, as in Pyro; a dictionary of its options says so, too.
+        jit_compile: Whether torch.jit.trace compiles the potential, as in Pyro; a dictionary of its options is a yes.
         init_strategy: As in Pyro; curved sites start at a random point unless it starts them.
 
     A step is of two stages, that is, of two gradients and two geodesics with three kicks, the outer ones of 0.21178 of

@@ -231,6 +231,54 @@ def test_direction_concentration_and_slope_in_one_model():
     assert again.shape == (120, 30, 3)
 
 
+def test_steps_are_reversible_and_of_second_order():
+    def model():
+        a = pyro.sample("a", SphericalUniform(2, dtype=torch.float64))
+        slope = pyro.sample("slope", dist.Normal(torch.tensor(0.0, **DOUBLE), 1.0))
+        pyro.factor("density", fisher_bingham(a) + slope * a[..., 2])
+
+    pyro.set_rng_seed(0)
+    kernel = GeodesicNUTS(model)
+    kernel.setup(0)
+    start = kernel._phase._replace(p=kernel._target.geodesics.momentum(kernel._phase.q, kernel.inverse_mass))
+    errors = []
+    for step in (0.2, 0.1):
+        path = [start]
+        for _ in range(round(1 / step)):
+            path.append(kernel._step(path[-1], step))
+        errors.append(max(abs(kernel._energy(phase) - kernel._energy(start)) for phase in path))
+    assert errors[0] < 0.1
+    assert 3 < errors[0] / errors[1] < 5
+    back = path[-1]
+    for _ in range(10):
+        back = kernel._step(back, -0.1)
+    torch.testing.assert_close(back.q, start.q)
+    torch.testing.assert_close(back.p, start.p)
+    assert kernel._gradients == 2 * (5 + 10 + 10)
+
+
+def test_paths_end_at_a_quarter_of_an_oscillation():
+    def model():
+        pyro.sample("x", dist.Normal(torch.zeros(30, dtype=torch.float64), 1.0).to_event(1))
+
+    pyro.set_rng_seed(0)
+    kernel = GeodesicNUTS(model)
+    kernel.setup(0)
+    x = torch.randn(30, **DOUBLE)
+    p = torch.randn(30, **DOUBLE)
+    p = p - x * (p @ x) / (x @ x)  # no radial motion: positions turn on a circle
+    p = p * x.norm() / p.norm()
+
+    def phase(time):
+        return kernel._phase._replace(
+            q=x * math.cos(time) + p * math.sin(time), p=p * math.cos(time) - x * math.sin(time)
+        )
+
+    # (t / 2) cot(t / 2), the growth of the chord of an arc, is 0.8 at t = 1.50
+    turns = [kernel._turns(phase(0.0), phase(time), time) for time in (0.5, 1.45, 1.55, 3.0)]
+    assert turns == [False, False, True, True]
+
+
 def test_summary_says_what_pyro_says(capsys):
     run(lambda: pyro.sample("x", SphericalUniform(2)), samples=20, warmup=20).summary()
     out = capsys.readouterr().out
