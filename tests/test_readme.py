@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_python_blocks_run_in_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert len(blocks("README.md")) == 4
+    assert len(blocks("README.md")) == 5
     run_python("README.md")
     # The shell lines that come next must not find their folders taken.
     taken = {str(path) for path in Path("runs").iterdir()}

@@ -253,7 +253,8 @@ class Shares(Layout):
                 lambda row: (
                     f"{self.names[int((values[row] == 0).nonzero()[0, 0])]} is 0, and its log-ratios are "
                     f"infinite; {int(empty.sum())} of {len(empty)} rows have zeros. Replace them with "
-                    "manifoldflow.manifolds.replace_zeros, or pass zeros='multiplicative', for counts 'bayesian'"
+                    "manifoldflow.manifolds.replace_zeros, or pass zeros='multiplicative', or for counts 'bayesian' "
+                    "(--zeros)"
                 ),
             )
         low, high = float(total.min()), float(total.max())

@@ -41,7 +41,7 @@ def written(result, images, folder):
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
-    size = DemoSize(1, 2, 16, 80, TrainSettings(epochs=2, batch_size=64, warmup=5), threads=1)
+    size = DemoSize(1, 2, 16, 80, TrainSettings(epochs=2, batch_size=64, warmup=5), threads=1, globe=0)
     result = run_demo(folder / "demo", size=size, progress=False)
     page = folder / "page"
     page.mkdir()
