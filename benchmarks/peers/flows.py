@@ -1,4 +1,4 @@
-"""Glow beside normflows' of the same size, and zuko's flows through our adapter beside zuko's own."""
+"""Glow beside normflows', flows of angles beside zuko's, and zuko's flows through our adapter beside zuko's own."""
 
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from manifoldflow.charts import Identity
 from manifoldflow.distributions import Gaussian
-from manifoldflow.flows import ManifoldFlow, ZukoTransform
+from manifoldflow.flows import ManifoldFlow, TorusFlow, ZukoTransform
 
 from .. import flows as script
 from .case import Case, Goal, Score, Setting
@@ -103,6 +103,37 @@ def adapters(setting: Setting) -> Iterator[Case]:
         )
 
 
+def angles(passes: str, work: str, dim: int, batch: int, device: str) -> dict[str, Callable[[], object]]:
+    """A step of Adam, or a batch of samples, of a TorusFlow and of zuko's circular splines that move as many angles."""
+    import zuko
+
+    transforms, bins, hidden = 4, 16, 64
+    layers = transforms * (2 if passes == "coupling" else 1)  # a coupling layer moves half of the angles
+    ours = TorusFlow(dim, passes=passes, transforms=layers, bins=bins, hidden=hidden).to(device)
+    peer = zuko.flows.NCSF(dim, transforms=transforms, bins=bins, hidden_features=(hidden, hidden)).to(device)
+    if work == "a batch of samples":
+        draws = {"ours": lambda: ours.sample((batch,)), "zuko": lambda: peer().sample((batch,))}
+        return {name: script.sampling(draw) for name, draw in draws.items()}
+    x = torch.rand(batch, dim, device=device) * 6 - 3
+    losses = {"ours": lambda: -ours.log_prob(x).mean(), "zuko": lambda: -peer().log_prob(x).mean()}
+    return {name: script.training(flow, losses[name]) for name, flow in {"ours": ours, "zuko": peer}.items()}
+
+
+def tori(setting: Setting) -> Iterator[Case]:
+    """Both kinds of layers, in two dimensions and in seven."""
+    for dim, batch in setting.pick([(2, 256), (7, 256)], [(2, 4)]):
+        for work in ("a step of training", "a batch of samples"):
+            for passes in ("autoregressive", "coupling"):
+                yield Case(
+                    ROOM,
+                    f"{work}, T^{dim}, {passes}, batch {batch}",
+                    partial(angles, passes, work, dim, batch, setting.device),
+                    ("zuko",),
+                    goals=(Goal("zuko / ours", at_least=1.0),),
+                    table="Angles: TorusFlow beside zuko's NCSF, 4 transforms of every angle, 16 bins, 64 hidden units",
+                )
+
+
 def describe(sizes: tuple[Shape, int, int, int, int]) -> str:
     """Sizes in one line."""
     shape, levels, steps, hidden, batch = sizes
@@ -160,4 +191,4 @@ def cases(setting: Setting) -> list[Case | Score]:
         import zuko  # noqa: F401
     except ImportError:
         return [*speed(setting), *accuracy(setting)]
-    return [*speed(setting), *adapters(setting), *accuracy(setting)]
+    return [*speed(setting), *tori(setting), *adapters(setting), *accuracy(setting)]
