@@ -273,6 +273,7 @@ def test_the_uniform_share_is_uniform_in_the_measure_of_the_density(space):
     point = space.random_point(1, dtype=torch.float64).reshape(1, -1)
     drawn = KernelDensity(point, 1e-3, space=space, uniform_share=1 - 1e-9).sample((20_000,))
     assert bool(space.belongs(drawn).all())
+    assert KernelDensity(point, 0.1, space=space, uniform_share=0.5).sample((0,)).shape == (0, *space.shape)
     coordinates = uniform_coordinates(space, drawn)
     for u in coordinates:
         assert stats.kstest(u, "uniform").pvalue > FALSE_ALARM / len(coordinates)

@@ -186,6 +186,14 @@ def test_draws_of_an_ensemble_come_by_weight():
     assert flow.double().log_prob(SPHERE.random_point(3, dtype=torch.float64)).dtype == torch.float64
 
 
+def test_draws_of_laws_in_two_precisions_are_on_the_space_to_the_finer_one():
+    torch.manual_seed(0)
+    mixed = Ensemble([SphericalUniform(2), SphericalUniform(2, dtype=torch.float64)], torch.ones(2))
+    drawn = mixed.sample((200,))
+    assert drawn.dtype == torch.float64
+    assert (drawn.norm(dim=-1) - 1).abs().max() < 1e-12
+
+
 def test_laws_that_cannot_be_mixed_are_refused():
     points = SPHERE.random_point(10)
     assert mix_densities([SphericalUniform(2)], points).weights.tolist() == [1.0]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, ClassVar, Self
 
 import torch
@@ -89,7 +90,11 @@ class Ensemble(BaseDistribution):
         with torch.no_grad():
             which = torch.multinomial(self.weights, max(1, shape.numel()), replacement=True)[: shape.numel()]
             counts = which.bincount(minlength=len(self.laws)).tolist()
-            drawn = torch.cat([law.sample(Size((count,))) for law, count in zip(self.laws, counts)])
+            parts = [law.sample(Size((count,))) for law, count in zip(self.laws, counts)]
+            finest = reduce(torch.promote_types, (part.dtype for part in parts))
+            # Coarser draws are only on the space to their own rounding.
+            parts = [p if p.dtype == finest else self.manifold.projection(p.to(finest)) for p in parts]
+            drawn = torch.cat(parts)
             order = torch.randperm(len(drawn), device=drawn.device)
             return drawn[order].reshape(shape + self.event_shape)
 

@@ -292,7 +292,7 @@ def has_uniform(space: Any) -> bool:
 def uniform_points(space: Any, count: int, **options: Any) -> Tensor:
     """Draws `(count, n)` of the law whose density `log_uniform` has."""
     points: Tensor = space.random_point(count, **options)
-    return points.reshape(count, -1)
+    return points.reshape(count, *space.shape)
 
 
 @uniform_points.register
