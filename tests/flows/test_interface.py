@@ -1,6 +1,7 @@
 """Every flow has one interface; its base may be any law; its own law has a lift, so that paths through it keep it."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -23,7 +24,20 @@ from manifoldflow.distributions import (
     law_of,
 )
 from manifoldflow.errors import OffManifoldError
-from manifoldflow.flows import Flow, FlowMatching, ManifoldFlow, Solver, VectorField, default_base, make_base
+from manifoldflow.flows import (
+    EuclideanFlow,
+    Flow,
+    FlowMatching,
+    ManifoldFlow,
+    ProductFlow,
+    SimplexFlow,
+    Solver,
+    SphereFlow,
+    TorusFlow,
+    VectorField,
+    default_base,
+    make_base,
+)
 from manifoldflow.interpolation import combine
 from manifoldflow.realism import typicality
 from tests.flows.projective import Projective
@@ -282,3 +296,28 @@ def test_independent_coordinates_are_a_base():
     base = Independent(Normal(torch.zeros(2), torch.ones(2)), 1)
     flow = FlowMatching(mf.Euclidean(2), base=base)
     assert flow.double().base.sample().dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: SphereFlow(2),
+        lambda: SphereFlow(11),
+        lambda: TorusFlow(3),
+        lambda: TorusFlow(3, passes="autoregressive", kind="moebius", hidden=8),
+        lambda: SimplexFlow(2),
+        lambda: EuclideanFlow(2),
+        lambda: ProductFlow([mf.Hypersphere(2), mf.Torus(1)]),
+        lambda: FlowMatching(mf.Hypersphere(2)),
+        planar,
+    ],
+)
+def test_copies_and_pickles_have_the_same_law(build):
+    torch.manual_seed(0)
+    flow = build()
+    with torch.no_grad():
+        for p in flow.parameters():
+            p.add_(0.05 * torch.randn_like(p))
+    x = flow.sample((4,))
+    for other in (copy.deepcopy(flow), pickle.loads(pickle.dumps(flow))):
+        torch.testing.assert_close(other.log_prob(x), flow.log_prob(x))

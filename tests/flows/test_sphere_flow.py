@@ -50,6 +50,21 @@ def test_round_trips_at_the_poles_too(dim, dtype, bound):
         assert (flow.encode(flow.decode(x)) - x).abs().max() < bound
 
 
+@pytest.mark.parametrize(("dim", "transforms"), [(1, 2), (2, 3), (3, 4), (12, 3)])
+def test_untrained_it_is_the_identity(dim, transforms):
+    flow, x = SphereFlow(dim, transforms=transforms), points(20, dim, torch.float32)
+    s, ladj = flow.encode_and_ladj(x)
+    torch.testing.assert_close(s, x, atol=1e-6, rtol=0)
+    assert ladj.abs().max() < 1e-5
+
+
+def test_float32_points_come_back_from_where_densities_are_low():
+    flow, x = bent(2, torch.float32, scale=1.5), points(4000, 2, torch.float32)
+    with torch.no_grad():
+        assert flow.log_prob(x).min() < -8
+        assert (flow.decode(flow.encode(x)) - x).abs().max() < 1e-4
+
+
 @pytest.mark.parametrize("dim", DIMS)
 def test_log_volume_is_that_of_the_jacobian(dim):
     flow, x = bent(dim), points(6, dim)[:6]

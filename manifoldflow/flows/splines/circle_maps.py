@@ -68,7 +68,11 @@ class _Kind(NamedTuple):
     make: Callable[[Tensor, Tensor], CircleMap]
 
 
-CIRCLE_MAPS = {"spline": _Kind(lambda bins: 3 * bins, _Spline), "moebius": _Kind(lambda bins: 3 * bins, _Moebius)}
+def _three_each(bins: int) -> int:
+    return 3 * bins
+
+
+CIRCLE_MAPS = {"spline": _Kind(_three_each, _Spline), "moebius": _Kind(_three_each, _Moebius)}
 
 
 def separate(raw: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 __all__ = ["Conditioner"]
 
@@ -29,7 +30,14 @@ class Conditioner(nn.Module):
         self.net = nn.Sequential(first, nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), last)
 
     def forward(self, features: Tensor, context: Tensor | None = None) -> Tensor:
-        """Parameters `(*batch, outputs)` from features `(*batch, inputs)` and a context `(*batch, context_dim)`."""
+        """Parameters `(*batch, outputs)` from features `(*batch, inputs)` and a context `(*batch, context_dim)`.
+
+        In the features' dtype, whichever the weights have.
+        """
         if self.net is None:
-            return self.free.expand(*features.shape[:-1], -1)
-        return self.net(features if context is None else torch.cat([features, context], -1))
+            return self.free.to(features.dtype).expand(*features.shape[:-1], -1)
+        read = features if context is None else torch.cat([features, context], -1)
+        weights = dict(self.net.named_parameters())
+        if all(weight.dtype == read.dtype for weight in weights.values()):
+            return self.net(read)
+        return functional_call(self.net, {name: weight.to(read.dtype) for name, weight in weights.items()}, read)

@@ -17,10 +17,24 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["RationalQuadratic"]
+__all__ = ["GENTLE", "WIDE", "Bounds", "RationalQuadratic"]
 
-_FLOOR = 1e-2  # the share of the interval that is spread evenly over the bins, so that none vanishes
-_STEEPEST = math.log(1e3)  # the largest log slope at a knot
+
+class Bounds(NamedTuple):
+    """How far a spline may be from the identity.
+
+    Attributes:
+        floor: The share of the interval that is spread evenly over the bins, so that none vanishes.
+        steepest: The largest log slope at a knot.
+    """
+
+    floor: float
+    steepest: float
+
+
+WIDE = Bounds(1e-2, math.log(1e3))
+GENTLE = Bounds(0.2, math.log(10))
+"""No bin is so flat that the way back would lose many digits; steep maps take several layers."""
 
 
 def _cumulated(raw: Tensor, bins: int) -> tuple[Tensor, Tensor]:
@@ -29,9 +43,9 @@ def _cumulated(raw: Tensor, bins: int) -> tuple[Tensor, Tensor]:
     return shares, shares.cumsum(-1)
 
 
-def _ramp(bins: int, like: Tensor) -> Tensor:
+def _ramp(bins: int, floor: float, like: Tensor) -> Tensor:
     """The share of the floor that lies before each bin."""
-    return torch.arange(bins, dtype=like.dtype, device=like.device) * (_FLOOR / bins)
+    return torch.arange(bins, dtype=like.dtype, device=like.device) * (floor / bins)
 
 
 class _Bins(torch.autograd.Function):
@@ -44,50 +58,48 @@ class _Bins(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(raw: Tensor, value: Tensor, row: int, bins: int) -> tuple[Tensor, Tensor, Tensor]:
-        """From parameters `(*batch, m)` and values `(*batch,)`, x (row 0) or y (row 1), to `(*batch, 6)`, k, shares."""
+    def forward(raw: Tensor, value: Tensor, row: int, bins: int, bounds: Bounds) -> tuple[Tensor, ...]:
+        """From parameters `(*batch, m)` and values `(*batch,)`, x (row 0) or y (row 1): what is known `(*batch, 6)`, k
+        `(*batch,)`, and for the derivative the shares and the knots at both ends.
+        """
         shares, ends = _cumulated(raw, bins)
-        ramp = _ramp(bins, raw)
-        inner = ends[..., row, :-1] * (1 - _FLOOR) + ramp[1:]
+        floor, left = bounds.floor, 1 - bounds.floor
+        inner = torch.add(_ramp(bins, floor, raw)[1:], ends[..., row, :-1], alpha=left)
         k = (value[..., None] >= inner).sum(-1)
         both = k[..., None, None].expand(*k.shape, 2, 1)
         share, end = shares.gather(-1, both)[..., 0], ends.gather(-1, both)[..., 0]
-        start = torch.where(k[..., None] > 0, end - share, 0) * (1 - _FLOOR) + k[..., None] * (_FLOOR / bins)
-        log_slope = _bend(raw[..., 2 * bins :].gather(-1, _sides(k, bins, raw.shape[-1] - 2 * bins)))
-        return torch.cat([start, share * (1 - _FLOOR) + _FLOOR / bins, log_slope.exp()], -1), k, shares
+        start = torch.add((k * (floor / bins))[..., None], end - share, alpha=left)
+        sides = _sides(k, bins, raw.shape[-1] - 2 * bins)
+        slopes = _bend(raw[..., 2 * bins :].gather(-1, sides), bounds.steepest).exp()
+        return torch.cat([start, share * left + floor / bins, slopes], -1), k, shares, sides
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        raw, _, _, ctx.bins = inputs
+        raw, _, _, ctx.bins, ctx.bounds = inputs
         ctx.save_for_backward(raw, *output[1:])
         ctx.mark_non_differentiable(*output[1:])
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor, None, None, None]:
-        raw, k, shares = ctx.saved_tensors
-        bins = ctx.bins
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        raw, k, shares, sides = ctx.saved_tensors
+        bins, (floor, steepest) = ctx.bins, ctx.bounds
         if torch.is_grad_enabled():  # the derivative is to be differentiated: the shares saved do not know their origin
             shares = torch.softmax(raw[..., : 2 * bins].unflatten(-1, (2, bins)), -1)
         before, here, slope = (grad[..., i : i + 2] for i in (0, 2, 4))
         place = torch.arange(bins, device=raw.device)
         k_all = k[..., None, None]
         each = torch.where(place < k_all, before[..., None], torch.where(place == k_all, here[..., None], 0)) * shares
-        each = (1 - _FLOOR) * (each - each.sum(-1, keepdim=True) * shares)
+        each = (1 - floor) * torch.addcmul(each, each.sum(-1, keepdim=True), shares, value=-1)
         knots = raw[..., 2 * bins :]
-        sides = _sides(k, bins, knots.shape[-1])
         at = knots.gather(-1, sides)
-        outer = slope * _bend(at).exp() / (1 + at.abs() / _STEEPEST).square()
-        return (
-            torch.cat([each.flatten(-2), torch.zeros_like(knots).scatter_add(-1, sides, outer)], -1),
-            None,
-            None,
-            None,
-        )
+        outer = slope * _bend(at, steepest).exp() / (1 + at.abs() / steepest).square()
+        by_raw = torch.cat([each.flatten(-2), torch.zeros_like(knots).scatter_add(-1, sides, outer)], -1)
+        return by_raw, None, None, None, None
 
 
-def _bend(raw: Tensor) -> Tensor:
-    """Log slopes of real numbers, less than `_STEEPEST` in size."""
-    return raw / (1 + raw.abs() / _STEEPEST)
+def _bend(raw: Tensor, steepest: float) -> Tensor:
+    """Log slopes of real numbers, less than `steepest` in size."""
+    return raw / (1 + raw.abs() / steepest)
 
 
 def _sides(k: Tensor, bins: int, knots: int) -> Tensor:
@@ -120,24 +132,26 @@ class RationalQuadratic:
         raw: Real numbers `(*batch, 3 bins + 1)`, or `(*batch, 3 bins)` if circular: for the widths, the heights, and
             the slopes at the knots. Zeros give the identity.
         circular: Whether both ends have the same slope, so that the spline is C1 on the circle.
+        bounds: Of bins and slopes; by default slopes lie between 1e-3 and 1e3.
 
-    Widths and heights are softmaxes with a floor, slopes lie between 1e-3 and 1e3. Values and inverses are exact to
-    rounding; gradients are finite everywhere, at knots and ends too.
+    Widths and heights are softmaxes with a floor. Values and inverses are exact to rounding; gradients are finite
+    everywhere, at knots and ends too.
 
     >>> spline = RationalQuadratic(torch.zeros(5, 3 * 4), circular=True)
     >>> spline(torch.tensor([0.0, 0.1, 0.5, 0.7, 1.0]))[0]
     tensor([0.0000, 0.1000, 0.5000, 0.7000, 1.0000])
     """
 
-    def __init__(self, raw: Tensor, *, circular: bool = False) -> None:
-        self.circular = circular
+    def __init__(self, raw: Tensor, *, circular: bool = False, bounds: Bounds = WIDE) -> None:
+        self.circular, self.bounds = circular, bounds
         self.bins = raw.shape[-1] // 3
         self.raw = raw
 
     @property
     def knots(self) -> Tensor:
         """The inner knots of x and of y, `(*batch, 2, bins - 1)`."""
-        return _cumulated(self.raw, self.bins)[1][..., :-1] * (1 - _FLOOR) + _ramp(self.bins, self.raw)[1:]
+        floor = self.bounds.floor
+        return _cumulated(self.raw, self.bins)[1][..., :-1] * (1 - floor) + _ramp(self.bins, floor, self.raw)[1:]
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Values and log slopes at x in [0, 1], both `(*batch,)`."""
@@ -171,7 +185,7 @@ class RationalQuadratic:
     def _find(self, value: Tensor, row: int) -> _Bin:
         """The bins that values lie in: by the widths (row 0) or the heights (row 1)."""
         raw = self.raw.expand(*value.shape, self.raw.shape[-1])
-        known, k, _ = _Bins.apply(raw, value.detach(), row, self.bins)
+        known, k, *_ = _Bins.apply(raw, value.detach(), row, self.bins, self.bounds)
         return _Bin(k == 0, k == self.bins - 1, *known.unbind(-1))
 
 
@@ -182,9 +196,8 @@ class _Rise(torch.autograd.Function):
 
     @staticmethod
     def forward(run: Tensor, width: Tensor, height: Tensor, near: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
-        xi, left, mean, t, below = _terms(run, width, height, near, far)
-        slope = 2 * mean * t + near * left * left + far * xi * xi
-        return height * xi * (mean * xi + near * left) / below, (slope * (mean / below).square()).log()
+        terms = _terms(run, width, height, near, far)
+        return height * terms.share, (terms.slope * (terms.mean / terms.below).square()).log()
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -193,42 +206,59 @@ class _Rise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, by_rise: Tensor, by_log: Tensor) -> tuple[Tensor, ...]:
         run, width, height, near, far = ctx.saved_tensors
-        xi, left, mean, t, below = _terms(run, width, height, near, far)
-        slope = 2 * mean * t + near * left * left + far * xi * xi
-        share = xi * (mean * xi + near * left) / below
-        by_share = by_rise * height / below
-        log_below, log_slope = by_log * 2 / below, by_log / slope
-        bend = (1 - 2 * xi) * (near + far - 2 * mean)
-        by_xi = by_share * mean * slope / below + 2 * log_slope * (mean * (1 - 2 * xi) - near * left + far * xi)
-        by_xi = by_xi - log_below * bend
-        by_mean = by_share * (xi * xi - share * (1 - 2 * t)) + 2 * (by_log / mean + log_slope * t)
-        by_mean = by_mean - log_below * (1 - 2 * t)
-        by_near = (by_share * (1 - share) - log_below) * t + log_slope * left * left
-        by_far = log_slope * xi * xi - (by_share * share + log_below) * t
+        xi, left, mean, t, bend, below, slope, share = _terms(run, width, height, near, far)
+        outer, inner = torch.rsub(xi, 1, alpha=2), torch.rsub(t, 1, alpha=2)
+        by_share, by_slope, by_below = by_rise * height / below, by_log / slope, by_log / below
+        tilt = torch.addcmul(torch.addcmul(mean * outer, near, left, value=-1), far, xi)
+        by_xi = torch.addcmul(by_share * (mean / below) * slope, by_slope, tilt, value=2)
+        by_xi = torch.addcmul(by_xi, by_below * outer, bend, value=-2)
+        by_mean = by_share * torch.addcmul(xi * xi, share, inner, value=-1)
+        by_mean = torch.addcmul(by_mean, by_slope, t, value=2)
+        by_mean = torch.addcmul(torch.addcdiv(by_mean, by_log, mean, value=2), by_below, inner, value=-2)
+        lower = torch.add(by_share * share, by_below, alpha=2)
+        by_near = torch.addcmul((by_share - lower) * t, by_slope * left, left)
+        by_far = torch.addcmul(by_slope * xi * xi, lower, t, value=-1)
         by_run, by_height = by_xi / width, by_mean / width
-        return by_run, -by_run * xi - by_height * mean, by_rise * share + by_height, by_near, by_far
+        by_width = -torch.addcmul(by_run * xi, by_height, mean)
+        return by_run, by_width, torch.addcmul(by_height, by_rise, share), by_near, by_far
 
 
-def _terms(run: Tensor, width: Tensor, height: Tensor, near: Tensor, far: Tensor) -> tuple[Tensor, ...]:
+class _Terms(NamedTuple):
+    """Of the formula above: xi, 1 - xi, s, xi (1 - xi), a + b - 2 s, the denominator, its slope's numerator, p."""
+
+    xi: Tensor
+    left: Tensor
+    mean: Tensor
+    t: Tensor
+    bend: Tensor
+    below: Tensor
+    slope: Tensor
+    share: Tensor
+
+
+def _terms(run: Tensor, width: Tensor, height: Tensor, near: Tensor, far: Tensor) -> _Terms:
     xi, mean = (run / width).clamp(0, 1), height / width
     left = 1 - xi
-    t = xi * left
-    return xi, left, mean, t, mean + (near + far - 2 * mean) * t
+    t, near_left = xi * left, near * left
+    bend = torch.sub(near + far, mean, alpha=2)
+    below = torch.addcmul(mean, bend, t)
+    slope = torch.addcmul(torch.addcmul(near_left * left, far * xi, xi), mean, t, value=2)
+    return _Terms(xi, left, mean, t, bend, below, slope, xi * torch.addcmul(near_left, mean, xi) / below)
 
 
 def _chord(place: _Bin, run: Tensor) -> Tensor:
     """The slope of the chord from the near end, over a run."""
-    xi, left, mean, _, below = _terms(run, *place[4:])
-    return mean * (mean * xi + place.near * left) / below
+    terms = _terms(run, *place[4:])
+    return terms.mean * torch.addcmul(place.near * terms.left, terms.mean, terms.xi) / terms.below
 
 
 def _run(place: _Bin, rise: Tensor) -> Tensor:
     """How far along x a spline rises so much from the near end, by the root that does not cancel."""
     p, mean = (rise / place.height).clamp(0, 1), place.mean
-    bend = p * (place.near + place.far - 2 * mean)
-    half = place.near - bend
-    root = (half * half + 4 * (mean - place.near + bend) * mean * p).clamp_min(torch.finfo(p.dtype).tiny).sqrt()
-    return (2 * mean * p / (half + root)).clamp(0, 1) * place.width
+    bend = p * torch.sub(place.near + place.far, mean, alpha=2)
+    half, double = place.near - bend, 2 * mean * p
+    square = torch.addcmul(half * half, mean - half, double, value=2)
+    return (double / (half + square.clamp_min(torch.finfo(p.dtype).tiny).sqrt())).clamp(0, 1) * place.width
 
 
 def _log_ratio(place: _Bin, run: Tensor, x: tuple[Tensor, Tensor], y: tuple[Tensor, Tensor]) -> Tensor:

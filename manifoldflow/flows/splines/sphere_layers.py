@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .layers import Layer
 from .networks import Conditioner
-from .rational_quadratic import RationalQuadratic
+from .rational_quadratic import GENTLE, RationalQuadratic
 
 __all__ = ["AxisLayer", "Rotation", "TurnLayer"]
 
@@ -41,10 +41,10 @@ class Rotation(Layer):
         self.normals = nn.Parameter(torch.stack([first, first], 1).flatten(0, 1))
 
     def call_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return _reflect(x.roll(self.shift, -1), self.normals), x.new_zeros(x.shape[:-1])
+        return _reflect(x.roll(self.shift, -1), self.normals.to(x.dtype)), x.new_zeros(x.shape[:-1])
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
-        return _reflect(y, self.normals.flip(0)).roll(-self.shift, -1)
+        return _reflect(y, self.normals.to(y.dtype).flip(0)).roll(-self.shift, -1)
 
 
 def _reflect(x: Tensor, normals: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class AxisLayer(Layer):
         inner = self.inner(torch.cat([direction(head), rest], -1), context)
         ends = self.ends(rest, context)
         raw = torch.cat([inner[..., : 2 * self.bins], ends[..., :1], inner[..., 2 * self.bins :], ends[..., 1:]], -1)
-        return RationalQuadratic(raw * (radius * radius)[..., None] if rest.shape[-1] else raw)
+        return RationalQuadratic(raw * (radius * radius)[..., None] if rest.shape[-1] else raw, bounds=GENTLE)
 
     def _join(self, head: Tensor, rest: Tensor, radius: Tensor, up: Tensor, down: Tensor, log_ratio: Tensor) -> Tensor:
         z = radius * (up - down)
@@ -134,7 +134,7 @@ class TurnLayer(Layer):
         spline, shift = raw[..., :-1], raw[..., -1]
         if x.shape[-1] > 2:
             spline = spline * (x[..., :2] * x[..., :2]).sum(-1, keepdim=True)
-        return _share(x), RationalQuadratic(spline, circular=True), shift
+        return _share(x), RationalQuadratic(spline, circular=True, bounds=GENTLE), shift
 
     @staticmethod
     def _turn(x: Tensor, angle: Tensor) -> Tensor:

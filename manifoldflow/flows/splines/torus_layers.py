@@ -3,6 +3,7 @@
 import torch
 from pyro.nn.auto_reg_nn import MaskedLinear, create_mask
 from torch import Tensor, nn
+from torch.nn.functional import linear, silu
 
 from ...manifolds.torus import wrap
 from .circle_maps import CIRCLE_MAPS, CircleMap, separate
@@ -58,12 +59,10 @@ class AutoregressiveLayer(Layer):
         context_dim: Size of the context.
     """
 
-    order: Tensor
-
     def __init__(self, order: Tensor, *, kind: str, bins: int, hidden: int, context_dim: int = 0) -> None:
         super().__init__()
         size = len(order)
-        self.register_buffer("order", order, persistent=False)
+        self.places = order.tolist()
         self.kind = CIRCLE_MAPS[kind]
         self.count = self.kind.count(bins)
         # One context at least: Pyro's masks without one leave the first angle's neurons out of the first layer.
@@ -81,13 +80,24 @@ class AutoregressiveLayer(Layer):
         return wrap(y), log_slope.sum(-1)
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
-        x = torch.zeros_like(y)
-        for index in self.order:
-            here = torch.arange(y.shape[-1], device=y.device) == index
-            x = torch.where(here, wrap(self._map(x, context).inverse(y)), x)
+        x, size = torch.zeros_like(y), y.shape[-1]
+        masked = [layer for layer in self.net if isinstance(layer, MaskedLinear)]
+        *hidden, (weight, bias) = [(layer.weight * layer.mask, layer.bias) for layer in masked]
+        unit = torch.eye(size, dtype=torch.bool, device=y.device)
+        for index in self.places:  # of the last layer, the rows of that angle only
+            read = _read(x, context)
+            for each in hidden:
+                read = silu(linear(read, *each))
+            raw = linear(read, weight[index::size], bias[index::size])
+            moved = wrap(self.kind.make(*separate(raw)).inverse(y[..., index]))
+            x = torch.where(unit[index], moved[..., None], x)
         return x
 
     def _map(self, x: Tensor, context: Tensor | None) -> CircleMap:
-        read = [x.cos(), x.sin()] if context is None else [context, x.cos(), x.sin()]
-        raw = self.net(torch.cat(read, -1)).unflatten(-1, (self.count + 1, x.shape[-1])).mT
+        raw = self.net(_read(x, context)).unflatten(-1, (self.count + 1, x.shape[-1])).mT
         return self.kind.make(*separate(raw))
+
+
+def _read(x: Tensor, context: Tensor | None) -> Tensor:
+    """What the masked network reads, the context first."""
+    return torch.cat([x.cos(), x.sin()] if context is None else [context, x.cos(), x.sin()], -1)
