@@ -60,7 +60,7 @@ def checkerboard(arguments: argparse.Namespace) -> None:
         field = VectorField(space, hidden=arguments.hidden, layers=4, waves=64, wave_number=5.0)
         flow = FlowMatching(space, field=field, coupling=arguments.coupling)
         seconds = train(flow, partial(board, arguments.batch), arguments.steps, rate=6e-3)
-        flow.solver = Solver(tolerance=1e-5)
+        flow.solver = Solver(tolerance=1e-4)
         found = certify(flow.distribution(), board(2000), train=board(100), samples=arguments.samples)
         print(f"{space}: {found}", flush=True)
         start, target = flow.base.sample((2000,)), board(2000)

@@ -33,7 +33,7 @@ def cost(arguments: argparse.Namespace) -> None:
 
 def steps_of(flow: FlowMatching, x: Tensor) -> list[Callable[[], Tensor]]:
     """The loss of a batch; the network alone on as many points; a peer's loss where there is one."""
-    times = torch.rand(len(x))
+    times = torch.rand(len(x), device=x.device)
     return [lambda: flow.loss(x), lambda: flow.field(times, x).square().sum(-1).mean(), *peer_step(flow, x)]
 
 
@@ -65,7 +65,7 @@ def peer_step(flow: FlowMatching, x: Tensor) -> list[Callable[[], Tensor]]:
 
     def step() -> Tensor:
         start = torch.randn_like(x) if isinstance(space, Sphere) else 2 * math.pi * torch.rand_like(x)
-        t = torch.rand(len(x))
+        t = torch.rand(len(x), device=x.device)
         sample = path.sample(t=t, x_0=space.projx(start), x_1=x)
         v = space.proju(sample.x_t, flow.field(t, sample.x_t))
         return (v - sample.dx_t).square().mean()
