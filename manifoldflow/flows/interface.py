@@ -142,8 +142,8 @@ class Flow(nn.Module, ABC):
 
     def rsample(self, shape: Size, context: Tensor | None = None) -> Tensor:
         """Draws `(*shape, *event)` given contexts `(*shape, context_dim)`; differentiable where the base's are."""
-        base = self.base.expand(shape)
-        return self.decode(base.rsample() if base.has_rsample else base.sample(), context)
+        base = self.base
+        return self.decode(base.rsample(shape) if base.has_rsample else base.sample(shape), context)
 
     def distribution(self, context: Tensor | None = None) -> "FlowDistribution":
         """The model as a Pyro distribution, for use as a likelihood or a guide; of batch shape `context.shape[:-1]`."""

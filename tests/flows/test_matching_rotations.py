@@ -32,19 +32,13 @@ class Uniform:
     has_rsample = False
     event_shape = torch.Size((3, 3))
 
-    def __init__(self, batch=()):
-        self.batch = batch
-
     def sample(self, shape=()):
-        q = torch.nn.functional.normalize(torch.randn(*shape, *self.batch, 4), dim=-1)
+        q = torch.nn.functional.normalize(torch.randn(*shape, 4), dim=-1)
         half = torch.acos(q[..., :1].clamp(-1, 1))
         return rotation_exp(2 * half * torch.nn.functional.normalize(q[..., 1:], dim=-1))
 
     def log_prob(self, x):
         return x.new_zeros(x.shape[:-2])
-
-    def expand(self, batch):
-        return Uniform(tuple(batch))
 
 
 angles = st.one_of(

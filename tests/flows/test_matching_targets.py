@@ -31,9 +31,6 @@ class Both:
     def log_prob(self, x):
         return sum(law.log_prob(part.float()) for law, part in zip(self.laws, self.manifold.split(x)))
 
-    def expand(self, batch):
-        return type("Expanded", (), {"has_rsample": False, "sample": lambda _: self.sample(batch)})()
-
 
 def torus_target():
     loc = torch.tensor([[3.0, 0.5], [-1.0, -2.9]])
