@@ -12,7 +12,19 @@ import torch
 from benchmarks.peers.case import Case, Score, Setting
 from benchmarks.peers.rooms import ROOMS, cases_of
 
-PACKAGES = ("manifoldflow", "torch", "numpy", "scipy", "geomstats", "pyro", "geoopt", "normflows", "zuko", "stochman")
+PACKAGES = (
+    "manifoldflow",
+    "torch",
+    "numpy",
+    "scipy",
+    "geomstats",
+    "pyro",
+    "geoopt",
+    "normflows",
+    "zuko",
+    "stochman",
+    "geosss",
+)
 
 BEGAN = pytest.StashKey[float]()
 

@@ -6,7 +6,18 @@ from .case import Case, Score, Setting
 
 __all__ = ["ROOMS", "cases_of"]
 
-ROOMS = ("geometry", "distributions", "directions", "mixtures", "bridges", "flows", "matching", "paths", "imports")
+ROOMS = (
+    "geometry",
+    "distributions",
+    "directions",
+    "mixtures",
+    "bridges",
+    "flows",
+    "matching",
+    "paths",
+    "inference",
+    "imports",
+)
 
 
 def cases_of(room: str, setting: Setting) -> list[Case | Score]:

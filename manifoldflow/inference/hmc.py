@@ -125,7 +125,7 @@ class GeodesicHMC(MCMCKernel):
         self._reads: dict[str, Any] = {
             "flat": tuple(flat),
             "max_plate_nesting": max_plate_nesting,
-            "jit_compile": jit_compile is not False,
+            "jit_compile": bool(jit_compile) or isinstance(jit_compile, dict),
             "jit_options": jit_compile if isinstance(jit_compile, dict) else None,
             "init_strategy": init_strategy,
         }

@@ -11,7 +11,7 @@ from .hmc import _WORST_ERROR, GeodesicHMC, Move, Phase, _uniform, acceptance
 
 __all__ = ["GeodesicNUTS"]
 
-_GROWTH = 0.8  # the power of time with which a chord must grow for its path to go on
+_GROWTH, _QUARTER = 0.8, 1.5  # the power of time with which a chord must grow for its path to go on from this time on
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,14 @@ class GeodesicNUTS(GeodesicHMC):
     The sites are those of `GeodesicHMC`, and so are the arguments and what goes in and comes out; the length of the
     paths is found by doubling. States are drawn by their weights (multinomial sampling), later halves preferred.
 
-    A path ends where its *chord* in ambient coordinates grows too slowly. With c the vector between the ends after the
-    time t, all coordinates in units of the masses, and v the velocity of an end, :math:`r = t\, v \cdot c / \|c\|^2` is
-    the power of t with which the chord grows there: 1 on a straight line, 0 where it turns back. The path goes on while
-    r > 0.8 at both ends, which on an oscillation is nearly a quarter of its period: there a point is about independent
-    of the start, while paths that turn back, as those of Pyro and Stan, are twice as long or longer and half of what
-    they compute is lost. The condition needs no transport, depends only on the states of the path, and so leaves the
-    target invariant. As in Stan it is asked across both halves, too.
+    A path ends where its *chord* in ambient coordinates stops growing, or grows too slowly. With c the vector between
+    the ends after the time t, in units of the masses, and v the velocity of an end,
+    :math:`r = t\, v \cdot c / \|c\|^2` is the power of t with which the chord grows there: 1 on a straight line, 0
+    where it turns back. A path goes on while r > 0 at both ends and, from t = 1.5 on, while r > 0.8: an oscillation of unit
+    variance, which the masses see to, reaches both after nearly a quarter of its period. There a point is about
+    independent of the start; until it turned back, the path would be twice as long. The shorter oscillations of
+    correlated coordinates do not end it. The condition needs no transport, depends only on the states of the path, and
+    so leaves the target invariant. As in Stan it is asked across both halves, too.
 
     Args:
         max_tree_depth: How often a path is doubled at most.
@@ -132,10 +133,10 @@ class GeodesicNUTS(GeodesicHMC):
         )
 
     def _turns(self, left: Phase, right: Phase, time: float) -> bool:
-        """Whether the chord of a path that took this time grows too slowly at one of its ends."""
+        """Whether the chord of a path that took this time shrinks, or grows too slowly, at one of its ends."""
         chord = right.q - left.q
         first, last, square = torch.mv(torch.stack([left.p, right.p, chord / self.inverse_mass]), chord).tolist()
-        return not time * min(first, last) > _GROWTH * square
+        return not time * min(first, last) > (_GROWTH * square if time >= _QUARTER else 0.0)
 
 
 def _log_add(a: float, b: float) -> float:

@@ -277,6 +277,12 @@ def test_paths_end_at_a_quarter_of_an_oscillation():
     # (t / 2) cot(t / 2), the growth of the chord of an arc, is 0.8 at t = 1.50
     turns = [kernel._turns(phase(0.0), phase(time), time) for time in (0.5, 1.45, 1.55, 3.0)]
     assert turns == [False, False, True, True]
+    # a short oscillation beside a long one, at its widest: the path goes on, and ends when it turns back
+    wide, along = torch.zeros(30, **DOUBLE), torch.zeros(30, **DOUBLE)
+    wide[:2], along[0] = torch.tensor([0.15, 0.1], **DOUBLE), 1.0
+    left, right = phase(0.0)._replace(q=0 * wide, p=along), phase(0.0)._replace(q=wide, p=along)
+    assert not kernel._turns(left, right, 0.15)
+    assert kernel._turns(left, right._replace(p=-along), 0.15)
 
 
 def test_summary_says_what_pyro_says(capsys):
