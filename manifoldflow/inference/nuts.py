@@ -45,11 +45,11 @@ class GeodesicNUTS(GeodesicHMC):
     A path ends where its *chord* in ambient coordinates stops growing, or grows too slowly. With c the vector between
     the ends after the time t, in units of the masses, and v the velocity of an end,
     :math:`r = t\, v \cdot c / \|c\|^2` is the power of t with which the chord grows there: 1 on a straight line, 0
-    where it turns back. A path goes on while r > 0 at both ends and, from t = 1.5 on, while r > 0.8: an oscillation of unit
-    variance, which the masses see to, reaches both after nearly a quarter of its period. There a point is about
-    independent of the start; until it turned back, the path would be twice as long. The shorter oscillations of
-    correlated coordinates do not end it. The condition needs no transport, depends only on the states of the path, and
-    so leaves the target invariant. As in Stan it is asked across both halves, too.
+    where it turns back. A path goes on while r > 0 at both ends and, from t = 1.5 on, while r > 0.8. With adapted
+    masses coordinates have about unit variance, and their oscillations get there after nearly a quarter of a period,
+    where a point is about independent of the start; paths that turn back are twice as long. The shorter oscillations
+    of correlated coordinates do not end a path. The condition needs no transport, depends only on the states of the
+    path, and so leaves the target invariant. As in Stan it is asked across both halves, too.
 
     Args:
         max_tree_depth: How often a path is doubled at most.
