@@ -265,7 +265,7 @@ def score(x: Tensor, expected: Tensor) -> float:
 def exactness(kernel: type, draws: int) -> dict[str, float]:
     """`errors` of one run."""
     pyro.set_rng_seed(0)
-    mcmc = MCMC(kernel(many, jit_compile=True), num_samples=draws, warmup_steps=400, disable_progbar=True)
+    mcmc = MCMC(kernel(many, jit_compile=True), num_samples=draws, warmup_steps=min(400, draws), disable_progbar=True)
     with pyro.validation_enabled(False):
         mcmc.run()
     return errors(mcmc.get_samples())
