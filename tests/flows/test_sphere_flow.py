@@ -134,6 +134,33 @@ def test_gradients_are_those_of_differences():
     assert torch.autograd.gradcheck(lambda y: flow.decode(y / y.norm(dim=-1, keepdim=True)), s)
 
 
+def test_learns_how_two_halves_share_the_norm():
+    """A law of the angle between the halves with two modes, which no conformal or projective map has."""
+    torch.manual_seed(0)
+    halves = torch.distributions.Beta(torch.tensor([20.0, 5.0]), torch.tensor([5.0, 20.0]))
+
+    def draw(count):
+        s = halves.sample((count,))[torch.arange(count), torch.randint(2, (count,))]
+        u, v = (SphericalUniform(4).sample((count,)) for _ in range(2))
+        return torch.cat([(1 - s).sqrt()[:, None] * u, s.sqrt()[:, None] * v], -1)
+
+    def log_density(x):
+        s = x[:, 5:].square().sum(-1)
+        uniform = torch.distributions.Beta(2.5, 2.5).log_prob(s)
+        return halves.log_prob(s[:, None]).logsumexp(-1) - math.log(2) - uniform + SphericalUniform(9).log_prob(x)
+
+    flow = SphereFlow(9, transforms=1, hidden=16)
+    optimizer = torch.optim.Adam(flow.parameters(), 2e-2)
+    for _ in range(120):
+        loss = -flow.log_prob(draw(256)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    x = draw(4000)
+    with torch.no_grad():
+        assert -0.01 < (log_density(x) - flow.log_prob(x)).mean() < 0.1
+
+
 def test_unit_embeddings_train_in_one_second_a_step():
     torch.manual_seed(0)
     x = VonMisesFisher(torch.eye(768)[0], 300.0).sample((128,))

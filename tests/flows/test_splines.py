@@ -53,16 +53,19 @@ def test_ends_keep_relative_accuracy(dtype):
     for swap in (False, True):
         ends = (1 - small, small) if swap else (small, 1 - small)
         reference = exact.from_ends(*(e.double() for e in ends))
-        y, rest, ratio, slope = spline.from_ends(*ends)
+        y, rest, *ratios, slope = spline.from_ends(*ends)
         near = rest if swap else y
         torch.testing.assert_close(near.double(), reference[1 if swap else 0], **close)
-        torch.testing.assert_close(ratio.double(), reference[2], rtol=1e-4, atol=1e-4)
         back = spline.inverse_from_ends(y, rest)
         torch.testing.assert_close(back[1 if swap else 0], small, **close)
-        torch.testing.assert_close(back[2], -ratio, rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(slope, ratio, rtol=1, atol=1)  # the same limit at the end itself
+        for ratio, known, inverse in zip(ratios, reference[2:4], back[2:4]):
+            torch.testing.assert_close(ratio.double(), known, rtol=1e-4, atol=0)
+            torch.testing.assert_close(inverse * ratio, torch.ones_like(ratio), rtol=1e-4, atol=0)
+        torch.testing.assert_close(ratios[swap], near / small, rtol=1e-4, atol=0)
+        torch.testing.assert_close(slope, ratios[swap].log(), rtol=1, atol=1)  # the same limit at the end itself
     at_end = spline.from_ends(torch.zeros(64, dtype=dtype), torch.ones(64, dtype=dtype))
-    torch.testing.assert_close(at_end[2], at_end[3] + torch.zeros_like(at_end[2]), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(at_end[2].log(), at_end[4], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(at_end[3], torch.ones_like(at_end[3]), rtol=1e-4, atol=0)
 
 
 def test_circular_spline_is_smooth_across_the_ends():

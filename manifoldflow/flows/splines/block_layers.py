@@ -7,20 +7,23 @@ On S^(n-1) a conformal map with centre w, |w| < 1, is
 with the inverse :math:`h_{-w}` and the log-volume :math:`(n - 1) \log\big((1 - |w|^2) / |x - w|^2\big)`; a projective
 one is x -> Mx / |Mx|, with the log-volume log |det M| - n log |Mx|. In blocks x = (x_1, x_2) the direction of x_1 is
 moved by such maps of its own sphere, which depend on x_2; where x_1 vanishes they tend to the identity, so that the
-density stays continuous.
+density stays continuous. The angle between the blocks is moved by a spline.
 
 Reference: D. J. Rezende et al., Normalizing flows on tori and spheres, ICML 2020 (arXiv 2002.02428), for the conformal
 maps of the circle.
 """
 
+import numpy as np
 import torch
-from torch import Tensor
+from scipy import stats
+from torch import Tensor, nn
 
 from .layers import Layer
 from .networks import Conditioner
+from .rational_quadratic import WIDE, RationalQuadratic
 from .sphere_layers import direction, root
 
-__all__ = ["BlockCoupling", "SphereMap"]
+__all__ = ["BlockCoupling", "SphereMap", "SplitLayer"]
 
 _LARGEST = 0.99
 """The largest norm of a centre: a map stretches areas by less than 200^(n-1)."""
@@ -130,3 +133,55 @@ class BlockCoupling(Layer):
 def _safe(unit: Tensor, radius: Tensor) -> Tensor:
     """Some unit vector where a block vanishes."""
     return torch.where(radius > 0, unit, unit.shape[-1] ** -0.5)
+
+
+class SplitLayer(Layer):
+    r"""Moves the angle between two blocks of coordinates by a spline, given the directions in both.
+
+    In coordinates :math:`x = (\sqrt{1-s}\, u, \sqrt{s}\, v)`, u of p and v of q coordinates, the area is
+    :math:`s^{q/2-1} (1-s)^{p/2-1} ds\, dS(u)\, dS(v) / 2`. At first the knots are quantiles of s under the uniform law.
+    The spline's slope at s = 0 does not depend on v, which has no direction there, nor that at 1 on u, so that
+    densities are continuous.
+
+    Args:
+        size: Number of coordinates n; the first half of them is one block.
+        bins: Of the spline.
+        hidden: Width of the networks.
+        context_dim: Size of the context.
+    """
+
+    knots: Tensor
+
+    def __init__(self, size: int, *, bins: int, hidden: int, context_dim: int = 0) -> None:
+        super().__init__()
+        self.cut, self.rest, self.bins = size // 2, size - size // 2, bins
+        self.inner = Conditioner(size, 3 * bins - 1, hidden, context_dim)
+        self.ends = nn.ModuleList(Conditioner(n, 1, hidden, context_dim) for n in (self.cut, self.rest))
+        at = stats.beta(self.rest / 2, self.cut / 2).ppf(np.linspace(0, 1, bins + 1))
+        shares = (np.diff(at) - WIDE.floor / bins) / (1 - WIDE.floor)
+        widths = torch.from_numpy(np.log(np.maximum(shares, 1e-4))).to(torch.get_default_dtype())
+        self.register_buffer("knots", torch.cat([widths, widths]), persistent=False)
+
+    def call_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        a, b, shares = self._split(x)
+        _, _, low, high, log_slope = self._spline(a, b, context).from_ends(*shares)
+        y = torch.cat([a * high.sqrt()[..., None], b * low.sqrt()[..., None]], -1)
+        return y, log_slope + (self.rest / 2 - 1) * low.log() + (self.cut / 2 - 1) * high.log()
+
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
+        a, b, shares = self._split(y)
+        _, _, low, high = self._spline(a, b, context).inverse_from_ends(*shares)
+        return torch.cat([a * high.sqrt()[..., None], b * low.sqrt()[..., None]], -1)
+
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+        """Both blocks, and the shares s and 1 - s of the second and the first in the square norm."""
+        a, b = x.split([self.cut, self.rest], -1)
+        first, second = (a * a).sum(-1), (b * b).sum(-1)
+        return a, b, (second / (first + second), first / (first + second))
+
+    def _spline(self, a: Tensor, b: Tensor, context: Tensor | None) -> RationalQuadratic:
+        u, v = direction(a), direction(b)
+        inner = self.inner(torch.cat([u, v], -1), context)
+        near, far = (net(w, context) for net, w in zip(self.ends, (u, v)))
+        shapes, slopes = inner.split([2 * self.bins, self.bins - 1], -1)
+        return RationalQuadratic(torch.cat([shapes + self.knots.to(shapes), near, slopes, far], -1))

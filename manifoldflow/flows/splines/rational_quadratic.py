@@ -12,6 +12,7 @@ Reference: C. Durkan et al., Neural spline flows, NeurIPS 2019 (arXiv 1906.04032
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -165,22 +166,23 @@ class RationalQuadratic:
         run = _run(place, torch.where(place.last, 1 - y, y - place.low))
         return torch.where(place.last, 1 - run, place.start + run)
 
-    def from_ends(self, x: Tensor, rest: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """For x and rest = 1 - x, each known to full relative accuracy: y, 1 - y, log y(1-y)/x(1-x), the log slope."""
+    def from_ends(self, x: Tensor, rest: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """For x and rest = 1 - x, each known to full relative accuracy: y, 1 - y, y/x, (1-y)/(1-x), the log slope."""
         place = self._find(x, 0)
         run = torch.where(place.last, rest, x - place.start)
         rise, log_slope = _Rise.apply(run, *place[4:])
         y = torch.where(place.last, 1 - rise, place.low + rise)
         remainder = torch.where(place.last, rise, 1 - y)
-        return y, remainder, _log_ratio(place, run, (x, rest), (y, remainder)), log_slope
+        return y, remainder, *_ratios(place, run, (x, rest), (y, remainder)), log_slope
 
-    def inverse_from_ends(self, y: Tensor, rest: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """For y and rest = 1 - y: x, 1 - x, and log x(1-x)/y(1-y)."""
+    def inverse_from_ends(self, y: Tensor, rest: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """For y and rest = 1 - y: x, 1 - x, x/y, (1-x)/(1-y)."""
         place = self._find(y, 1)
         run = _run(place, torch.where(place.last, rest, y - place.low))
         x = torch.where(place.last, 1 - run, place.start + run)
         remainder = torch.where(place.last, run, 1 - x)
-        return x, remainder, -_log_ratio(place, run, (x, remainder), (y, rest))
+        low, high = _ratios(place, run, (x, remainder), (y, rest))
+        return x, remainder, 1 / low, 1 / high
 
     def _find(self, value: Tensor, row: int) -> _Bin:
         """The bins that values lie in: by the widths (row 0) or the heights (row 1)."""
@@ -261,11 +263,8 @@ def _run(place: _Bin, rise: Tensor) -> Tensor:
     return (double / (half + square.clamp_min(torch.finfo(p.dtype).tiny).sqrt())).clamp(0, 1) * place.width
 
 
-def _log_ratio(place: _Bin, run: Tensor, x: tuple[Tensor, Tensor], y: tuple[Tensor, Tensor]) -> Tensor:
-    """log y(1-y) / x(1-x), where the end bins take the chord instead of a quotient of two small numbers."""
+def _ratios(place: _Bin, run: Tensor, x: tuple[Tensor, Tensor], y: tuple[Tensor, Tensor]) -> Iterator[Tensor]:
+    """y/x and (1-y)/(1-x), where the end bins take the chord instead of a quotient of two small numbers."""
     chord = _chord(place, run)
-    low, high = (
-        torch.where(end, chord, torch.where(end, 1, b) / torch.where(end, 1, a))
-        for end, a, b in zip((place.first, place.last), x, y)
-    )
-    return (low * high).log()
+    for end, a, b in zip((place.first, place.last), x, y):
+        yield torch.where(end, chord, torch.where(end, 1, b) / torch.where(end, 1, a))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...checks import check_integer
 from ...manifolds import Hypersphere
-from .block_layers import BlockCoupling, SphereMap
+from .block_layers import BlockCoupling, SphereMap, SplitLayer
 from .layers import Layer, LayeredFlow
 from .sphere_layers import AxisLayer, Rotation, TurnLayer
 
@@ -22,13 +22,14 @@ class SphereFlow(LayeredFlow):
 
     Up to dimension 8 every transform moves the coordinates one after the other, by splines along the axes of the
     nested spheres S^dim, ..., S^2 and around the last of them, each given the other coordinates, after a learned
-    rotation. Above, it moves one half of the coordinates given the other by conformal and projective maps, so that cost
-    grows linearly with the dimension.
+    rotation. Above, it moves the angle between two halves of the coordinates by a spline given both directions, then
+    the direction in each half given the other half by conformal and projective maps, so that cost grows linearly with
+    the dimension.
 
     Args:
         dim: Dimension of the sphere, at least 1; data are unit vectors `(*batch, dim + 1)`.
         transforms: Number of such rounds.
-        bins: Bins of each spline, at least 2; of no use above dimension 8.
+        bins: Bins of each spline, at least 2.
         hidden: Width of the two hidden layers of each network.
         context_dim: Size of the vectors to condition on; 0 for none.
         base: A distribution on `Hypersphere(dim)`; by default the uniform law.
@@ -71,7 +72,7 @@ class SphereFlow(LayeredFlow):
         shift = 1 if dim <= _RECURSIVE else (dim + 1) // 4
         for i in range(check_integer("transforms", transforms)):
             layers.append(Rotation(dim + 1, shift if i else -shift * (transforms - 1)))  # in sum none
-            layers += _recursive(dim + 1, bins, options) if dim <= _RECURSIVE else _blocks(dim + 1, options)
+            layers += _recursive(dim + 1, bins, options) if dim <= _RECURSIVE else _blocks(dim + 1, bins, options)
         super().__init__(space, base, layers, context_dim)
 
     def encode_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -98,7 +99,8 @@ def _recursive(size: int, bins: int, options: dict[str, Any]) -> Iterator[Layer]
     yield TurnLayer(size, bins=bins, **options)
 
 
-def _blocks(size: int, options: dict[str, Any]) -> Iterator[Layer]:
+def _blocks(size: int, bins: int, options: dict[str, Any]) -> Iterator[Layer]:
     yield SphereMap(size, **options)
+    yield SplitLayer(size, bins=bins, **options)
     yield BlockCoupling(size, first=True, **options)
     yield BlockCoupling(size, first=False, **options)

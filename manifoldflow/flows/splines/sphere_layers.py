@@ -73,13 +73,14 @@ class AxisLayer(Layer):
 
     def call_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         head, rest, radius, ends = self._split(x)
-        _, _, log_ratio, log_slope = out = self._spline(head, rest, radius, context).from_ends(*ends)
-        return self._join(head, rest, radius, out[0], out[1], log_ratio), log_slope + (self.level / 2 - 1) * log_ratio
+        up, down, low, high, log_slope = self._spline(head, rest, radius, context).from_ends(*ends)
+        y = self._join(head, rest, radius, up, down, low * high)
+        return y, log_slope + (self.level / 2 - 1) * (low * high).log()
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
         head, rest, radius, ends = self._split(y)
-        out = self._spline(head, rest, radius, context).inverse_from_ends(*ends)
-        return self._join(head, rest, radius, *out)
+        up, down, low, high = self._spline(head, rest, radius, context).inverse_from_ends(*ends)
+        return self._join(head, rest, radius, up, down, low * high)
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
         """The first k coordinates, those after the axis, the radius without these, (1 + z) / 2, (1 - z) / 2."""
@@ -99,9 +100,9 @@ class AxisLayer(Layer):
         raw = torch.cat([inner[..., : 2 * self.bins], ends[..., :1], inner[..., 2 * self.bins :], ends[..., 1:]], -1)
         return RationalQuadratic(raw * (radius * radius)[..., None] if rest.shape[-1] else raw, bounds=GENTLE)
 
-    def _join(self, head: Tensor, rest: Tensor, radius: Tensor, up: Tensor, down: Tensor, log_ratio: Tensor) -> Tensor:
+    def _join(self, head: Tensor, rest: Tensor, radius: Tensor, up: Tensor, down: Tensor, ratio: Tensor) -> Tensor:
         z = radius * (up - down)
-        return torch.cat([head * (log_ratio / 2).exp()[..., None], z[..., None], rest], -1)
+        return torch.cat([head * ratio.sqrt()[..., None], z[..., None], rest], -1)
 
 
 class TurnLayer(Layer):
