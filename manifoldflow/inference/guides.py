@@ -169,12 +169,12 @@ def _of_a_space(site: dict[str, Any]) -> bool:
 
 
 def full_size(value: Tensor, event_dim: int, frames: Any) -> Tensor:
-    """Values of a subsample, repeated for the whole plate."""
+    """Values of a subsample, repeated for the whole plate; a copy, since training changes it."""
     for frame in frames:
         full = frame.full_size or frame.size
         if full != frame.size:
             value = periodic_repeat(value, full, frame.dim - event_dim).contiguous()
-    return value
+    return value.clone()
 
 
 class GuideQuality(NamedTuple):

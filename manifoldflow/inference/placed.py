@@ -14,6 +14,7 @@ import torch
 from pyro.distributions.constraints import sphere, unit_lower_cholesky
 from torch import Tensor
 from torch.distributions import biject_to, constraints
+from torch.distributions.transforms import IndependentTransform
 
 from .._geomstats import Manifold
 from ..charts import IsometricLogRatio
@@ -99,7 +100,10 @@ def _(space: Product) -> list[Piece]:
 def _numbers(way: Any, shape: torch.Size) -> Piece:
     """Numbers that a bijection of R^k makes into values of an event shape."""
     inner = torch.Size(way.inverse_shape(shape))
-    ordered = way.domain.event_dim == 0 or (way.bijective is True and way.codomain is constraints.real_vector)
+    each = way
+    while isinstance(each, IndependentTransform):
+        each = each.base_transform
+    ordered = each.domain.event_dim == 0
 
     def put(x: Tensor) -> tuple[Tensor, Tensor]:
         z = x.reshape(x.shape[:-1] + inner)

@@ -172,6 +172,19 @@ def test_both_bounds_agree_and_predictions_come_in_one_batch():
     assert found["x"].shape == (7, 12, 3)
 
 
+def test_coordinates_with_an_order_have_quantiles():
+    def model():
+        pyro.sample("vector", dist.Normal(torch.zeros(3), 1.0).to_event(1))
+        pyro.sample("positive", dist.LogNormal(torch.zeros(2), 1.0).to_event(1))
+        pyro.sample("shares", dist.Dirichlet(torch.ones(3)))
+
+    guide = AutoManifoldFlow(model, hidden=8)
+    found = guide.quantiles([0.2, 0.8], draws=200)
+    assert {name: tuple(value.shape) for name, value in found.items()} == {"vector": (2, 3), "positive": (2, 2)}
+    assert (found["positive"][0] < found["positive"][1]).all()
+    assert guide.median()["shares"].sum() == pytest.approx(1)
+
+
 def test_the_dtype_is_that_of_the_model():
     def model():
         s = pyro.sample("s", VonMisesFisher(torch.tensor([0.0, 1.0], dtype=torch.float64), 2.0))

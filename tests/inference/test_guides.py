@@ -5,9 +5,10 @@ import pyro.distributions as dist
 import pytest
 import torch
 from pyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO
+from pyro.infer.autoguide import init_to_value
 
 from manifoldflow.distributions import Dirichlet, VonMisesFisher
-from manifoldflow.inference import AutoDirichlet, AutoVonMisesFisher, guide_quality
+from manifoldflow.inference import AutoDirichlet, AutoManifoldFlow, AutoVonMisesFisher, guide_quality
 
 NORTH = torch.tensor([0.0, 0.0, 1.0])
 
@@ -52,3 +53,17 @@ def test_a_conjugate_composition_is_found():
     torch.testing.assert_close(guide.median()["p"], (counts + 1) / 13, rtol=0, atol=0.06)
     with pytest.raises(ValueError, match="init_scale"):
         AutoDirichlet(model, init_scale=0.0)
+
+
+@pytest.mark.parametrize("kind", [AutoVonMisesFisher, AutoManifoldFlow])
+def test_training_leaves_the_values_to_start_from_as_they_are(kind):
+    start = torch.tensor([0.6, 0.0, 0.8])
+
+    def model():
+        pyro.sample("s", VonMisesFisher(NORTH, 2.0))
+
+    guide = kind(model, init_loc_fn=init_to_value(values={"s": start}))
+    svi = SVI(model, guide, pyro.optim.Adam({"lr": 0.1}), Trace_ELBO())
+    for _ in range(3):
+        svi.step()
+    torch.testing.assert_close(start, torch.tensor([0.6, 0.0, 0.8]), rtol=0, atol=0)
