@@ -15,11 +15,11 @@ __all__ = ["batches", "train"]
 def train(
     flow: FlowMatching, draw: Callable[[], Tensor], steps: int, *, rate: float = 2e-3, decay: float = 0.998
 ) -> float:
-    """Adam with a cosine schedule; the averaged weights are left in the flow. Returns the seconds it took."""
+    """Adam with a cosine schedule; leaves the averaged weights in the flow. Returns the seconds of processor time."""
     optimiser = torch.optim.Adam(flow.parameters(), rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.05)
     average = copy.deepcopy(flow.field)
-    began = time.perf_counter()
+    began = time.process_time()
     for step in range(steps):
         optimiser.zero_grad()
         flow.loss(draw()).backward()
@@ -31,7 +31,7 @@ def train(
             for mean, now in zip(average.parameters(), flow.field.parameters()):
                 mean.lerp_(now, share)
     flow.field.load_state_dict(average.state_dict())
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def batches(points: Tensor, size: int) -> Callable[[], Tensor]:
