@@ -77,6 +77,7 @@ class VonMises(BaseDistribution):
                 f"got {tuple(concentration.shape)}"
             ) from None
         self.loc, self.concentration = wrap(loc).expand(shape), concentration.expand(shape)
+        self._loc, self._concentration = loc, concentration  # as given: flows learn them
         super().__init__(shape[:-1], shape[-1:], validate_args=validate_args)
 
     def __repr__(self) -> str:

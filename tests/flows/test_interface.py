@@ -12,14 +12,19 @@ from torch.distributions.transforms import AffineTransform
 import manifoldflow as mf
 from manifoldflow.charts import Identity, Stereographic
 from manifoldflow.distributions import (
+    Bingham,
     Dirichlet,
+    FisherBingham,
     Gaussian,
     Joint,
+    Kent,
     KernelDensity,
     Mixture,
+    PowerSpherical,
     SphericalUniform,
     VonMises,
     VonMisesFisher,
+    Watson,
     fit_mixture,
     law_of,
 )
@@ -113,6 +118,32 @@ def test_parameters_of_a_base_are_learned():
         concentration.mul_(2)
     assert flow.base.concentration.item() == 4.0
     assert not bent(mf.Hypersphere(2)).learns_base
+
+
+def learned(*values):
+    return [torch.nn.Parameter(torch.as_tensor(value, dtype=torch.float64)) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("space", "kind", "values"),
+    [
+        (mf.Torus(2), VonMises, ([0.1, 3.0], [1.0, 2.0])),
+        (mf.Hypersphere(2), Bingham, ([[1.0, 0, 0], [0, 2, 0], [0, 0, 3]],)),
+        (mf.Hypersphere(2), FisherBingham, ([1.0, 0, 2], [[1.0, 0, 0], [0, 2, 0], [0, 0, 3]])),
+        (mf.Hypersphere(2), Kent, ([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]], 5.0, 1.0)),
+        (mf.Hypersphere(2), Watson, ([1.0, 0, 0], 2.0)),
+        (mf.Hypersphere(2), PowerSpherical, ([1.0, 0, 0], 2.0)),
+    ],
+)
+def test_parameters_of_every_family_are_learned(space, kind, values):
+    parameters = learned(*values)
+    base = kind(*parameters)
+    flow = (TorusFlow(2, base=base) if isinstance(space, mf.Torus) else SphereFlow(2, base=base)).double()
+    held = list(flow.parameters())
+    assert all(any(p is q for q in held) for p in parameters)
+    assert flow.learns_base
+    flow.log_prob(space.random_point(4, dtype=torch.float64)).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in parameters)
 
 
 def test_gradients_of_draws_reach_what_is_learned():
