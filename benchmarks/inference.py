@@ -28,12 +28,12 @@ import pyro.distributions as dist
 import torch
 from pyro.infer import MCMC, NUTS
 from pyro.ops.integrator import potential_grad, velocity_verlet
-from pyro.ops.stats import effective_sample_size
 from scipy.special import ive
 from torch import Tensor
 
 from manifoldflow.distributions import SphericalUniform, VonMises, WrappedNormal
 from manifoldflow.inference import GeodesicHMC, GeodesicNUTS, SphereReparam
+from manifoldflow.inference.diagnostics import effective_size
 from manifoldflow.manifolds import Torus
 
 DOUBLE: Any = {"dtype": torch.float64}
@@ -100,7 +100,7 @@ def timed(kernel: type) -> type:
 def effective(x: Tensor) -> float:
     """The fewest effective draws of the coordinates and their squares."""
     columns = torch.cat([x, x * x], -1).split(16, -1)  # Pyro's estimator takes the draws squared in memory
-    return min(float(effective_sample_size(part[None]).min()) for part in columns)
+    return min(float(effective_size(part[None]).min()) for part in columns)
 
 
 def run(sampler: str, n: int, draws: int, seed: int, warm_up: int = 500) -> Run:
@@ -258,7 +258,7 @@ def errors(draws: dict[str, Tensor]) -> dict[str, float]:
 
 def score(x: Tensor, expected: Tensor) -> float:
     """The largest of the errors of means, in standard errors."""
-    size = effective_sample_size(x[None]).clamp(max=len(x))
+    size = effective_size(x[None]).clamp(max=len(x))
     return float(((x.mean(0) - expected) / (x.std(0) / size.sqrt())).abs().max())
 
 

@@ -57,7 +57,7 @@ def test_quick_run_without_peers(tmp_path):
     known = "not installed", "no pair gets there", "not positive definite", "fails (_LinAlgError", "fails (LinAlgError"
     assert not [why for row in rows for why in row["gaps"].values() if not why.startswith(known)]
     assert "geoopt: not installed" in text
-    assert "is missing: geoopt, normflows, zuko, stochman.\n" in text
+    assert "is missing: geoopt, normflows, zuko, stochman, geosss.\n" in text
     assert all(row["ours"] >= 0 for row in rows)
     assert len({row["name"] for row in rows if "scipy" in str(row["peers"])}) >= 2
 

@@ -106,3 +106,12 @@ def test_without_arviz_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "arviz", None)
     with pytest.raises(ImportError, match=r"manifoldflow\[arviz\]"):
         to_arviz(Run())
+
+
+def test_effective_sizes_of_short_chains_that_turn_back_and_forth_are_bounded():
+    torch.manual_seed(0)
+    turn = 0.3 * torch.tensor([1.0, -1.0]).repeat(10) + 0.01 * torch.randn(20)
+    x = torch.nn.functional.normalize(torch.stack([turn.cos(), turn.sin(), turn + 0.01 * torch.randn(20)], -1), dim=-1)[
+        None
+    ]
+    assert 20 < direction_ess(x) <= 20 * math.log10(20) + 1e-4

@@ -112,7 +112,7 @@ def test_a_bimodal_ridge_is_nearer_than_by_independent_sites():
         pyro.clear_param_store()
         pyro.set_rng_seed(0)
         elbo = Trace_ELBO(24, vectorize_particles=True, max_plate_nesting=0)
-        svi = SVI(model, guide, pyro.optim.ClippedAdam({"lr": 0.05, "lrd": 0.05 ** (1 / steps)}), elbo)
+        svi = SVI(model, guide, pyro.optim.ClippedAdam({"lr": 0.02, "lrd": 0.05 ** (1 / steps)}), elbo)
         for _ in range(steps):
             svi.step()
         return guide_quality(model, guide, draws=2000, max_plate_nesting=0)
