@@ -121,8 +121,8 @@ def test_posteriors_of_a_direction_are_calibrated():
     torch.manual_seed(0)
     detector = torch.cat([torch.eye(3), -torch.eye(3)])
     encoder = torch.nn.Sequential(torch.nn.Linear(6, 64), torch.nn.SiLU(), torch.nn.Linear(64, 16))
-    flow = SphereFlow(2, transforms=2, bins=8, context_dim=16)
-    optimizer = torch.optim.Adam([*flow.parameters(), *encoder.parameters()], 3e-3)
+    flow = SphereFlow(2, context_dim=16)
+    optimizer = torch.optim.Adam([*flow.parameters(), *encoder.parameters()], 5e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1200)
     for _ in range(1200):
         source, data = simulated(512, detector)
