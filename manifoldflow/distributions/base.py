@@ -25,7 +25,7 @@ class Parameter:
     An expanded leaf is a view, which torch neither copies nor averages; so the leaf itself is kept.
 
     Args:
-        event_dim: 1 if it has the event's dimension, 0 for one number a distribution.
+        event_dim: 1 if it has the event's dimension, 2 for a square matrix of it, 0 for one number a distribution.
         like: The name of the parameter whose dtype and device this one takes.
     """
 
@@ -42,7 +42,7 @@ class Parameter:
         value = getattr(law, self.slot)
         if self.like is not None:
             value = value.to(getattr(law, self.like))
-        shape = law._batch_shape + law._event_shape if self.event_dim else law._batch_shape
+        shape = law._batch_shape + law._event_shape * self.event_dim
         return value if value.shape == shape else value.expand(shape)
 
     def __set__(self, law: Any, value: Tensor) -> None:

@@ -21,7 +21,7 @@ from ..special import (
     vmf_mean_length,
     vmf_mean_length_complement,
 )
-from .base import BaseDistribution
+from .base import BaseDistribution, Parameter
 from .constraints import OnSpace, check_floating, finite_nonnegative, joint_batch
 from .fitting import weighted
 from .laws import Law, Statistic, law_of
@@ -31,6 +31,13 @@ from .spherical.angle import ReparameterisedAngle, VonMisesFisherAngle, sample_a
 __all__ = ["VonMises"]
 
 _LOG_TURN = math.log(2 * math.pi)
+
+
+class _Angles(Parameter):
+    """Angles of any turn, wrapped where they are read."""
+
+    def __get__(self, law: Any, owner: type | None = None) -> Any:
+        return self if law is None else wrap(super().__get__(law, owner))
 
 
 class VonMises(BaseDistribution):
@@ -64,6 +71,9 @@ class VonMises(BaseDistribution):
     }
     has_rsample = True
 
+    loc = _Angles(event_dim=1)
+    concentration = Parameter(event_dim=1)
+
     def __init__(self, loc: Tensor, concentration: Tensor | float, *, validate_args: bool | None = None) -> None:
         check_floating("loc", loc)
         if loc.dim() < 1 or loc.shape[-1] < 1:
@@ -76,8 +86,7 @@ class VonMises(BaseDistribution):
                 f"concentration: expected a shape that broadcasts with {tuple(loc.shape)}, that of loc, "
                 f"got {tuple(concentration.shape)}"
             ) from None
-        self.loc, self.concentration = wrap(loc).expand(shape), concentration.expand(shape)
-        self._loc, self._concentration = loc, concentration  # as given: flows learn them
+        self.loc, self.concentration = loc, concentration
         super().__init__(shape[:-1], shape[-1:], validate_args=validate_args)
 
     def __repr__(self) -> str:
@@ -86,14 +95,6 @@ class VonMises(BaseDistribution):
     @constraints.dependent_property(is_discrete=False, event_dim=1)
     def support(self) -> Constraint:
         return OnSpace(self.manifold)
-
-    def expand(self, batch_shape: Size, _instance: Any = None) -> Self:
-        new = self._get_checked_instance(type(self), _instance)
-        shape = Size(batch_shape) + self.event_shape
-        new.loc, new.concentration = self.loc.expand(shape), self.concentration.expand(shape)
-        super(VonMises, new).__init__(Size(batch_shape), self.event_shape, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
 
     @property
     def manifold(self) -> Manifold:

@@ -69,10 +69,7 @@ def _parameters(law: Distribution) -> list[str]:
 
 def _as_given(law: Distribution, name: str) -> Any:
     """A parameter without the batch shape that it takes where it is read: a view, which cannot be learned."""
-    value = vars(law).get(f"_{name}", getattr(law, name, None))
-    if isinstance(value, Tensor) and isinstance(value._base, nn.Parameter) and value.shape == value._base.shape:
-        return value._base  # it was expanded to the shape that it had
-    return value
+    return vars(law).get(f"_{name}", getattr(law, name, None))
 
 
 @parts_of.register

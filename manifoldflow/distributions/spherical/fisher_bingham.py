@@ -12,7 +12,7 @@ from ..._geomstats import Manifold
 from ...manifolds import Hypersphere
 from ...manifolds.rows import is_recorded
 from ...special import fisher_bingham_log_partition, fisher_bingham_moments, log_sphere_area
-from ..base import BaseDistribution
+from ..base import BaseDistribution, Parameter
 from ..constraints import check_floating, finite_symmetric, finite_vector, joint_batch
 from ..laws import Law, law_of
 from .envelope import Envelope
@@ -54,6 +54,9 @@ class FisherBingham(BaseDistribution):
     arg_constraints: ClassVar[dict[str, Constraint]] = {"linear": finite_vector, "quadratic": finite_symmetric}
     support = sphere
 
+    linear = Parameter(event_dim=1)
+    quadratic = Parameter(event_dim=2)
+
     def __init__(self, linear: Tensor, quadratic: Tensor, *, validate_args: bool | None = None) -> None:
         check_floating("linear", linear)
         if linear.dim() < 1 or linear.shape[-1] < 2:
@@ -69,9 +72,8 @@ class FisherBingham(BaseDistribution):
                 f"quadratic: expected a batch shape that broadcasts with {tuple(linear.shape[:-1])}, that of linear, "
                 f"got {tuple(quadratic.shape[:-2])}"
             ) from None
-        self.linear, self.quadratic = linear.expand(*batch, n), quadratic.expand(*batch, n, n)
         # A parameter that the whole batch shares is kept once: eigenvectors, normalisers and products cost less.
-        self._row, self._matrix = linear, quadratic
+        self.linear, self.quadratic = linear, quadratic
         self._eigen_known: tuple[Tensor, Tensor] | None = None
         self._partition: list[tuple[int, int, Tensor]] = []
         super().__init__(batch, linear.shape[-1:], validate_args=validate_args)
@@ -80,21 +82,14 @@ class FisherBingham(BaseDistribution):
         return f"{type(self).__name__}(batch={tuple(self.batch_shape)}, event={tuple(self.event_shape)})"
 
     def expand(self, batch_shape: Size, _instance: Any = None) -> Self:
-        new = self._get_checked_instance(type(self), _instance)
-        batch_shape = Size(batch_shape)
-        n = self.event_shape[-1]
-        new.linear, new.quadratic = self.linear.expand(*batch_shape, n), self.quadratic.expand(*batch_shape, n, n)
-        new._row, new._matrix, new._eigen_known = self._row, self._matrix, self._eigen
-        new._partition = self._partition
-        super(FisherBingham, new).__init__(batch_shape, self.event_shape, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
+        _ = self._eigen  # found once for both
+        return super().expand(batch_shape, _instance)
 
     @property
     def _eigen(self) -> tuple[Tensor, Tensor]:
         """Eigenvalues and eigenvectors of the quadratic part, float64, without gradient."""
         if self._eigen_known is None:
-            a = self._matrix.detach().double()
+            a = self._quadratic.detach().double()
             self._eigen_known = torch.linalg.eigh(0.5 * (a + a.mT))
         return self._eigen_known
 
@@ -109,7 +104,7 @@ class FisherBingham(BaseDistribution):
 
     def _log_partition64(self) -> Tensor:
         """The normaliser, float64; kept where no derivative through the parameters can be asked for."""
-        b, a = self._row, self._matrix
+        b, a = self._linear, self._quadratic
         if is_recorded(b, a) or b.is_inference() or a.is_inference() or torch.is_inference_mode_enabled():
             return fisher_bingham_log_partition(b.double(), a.double(), self._eigen)
         if not self._partition or self._partition[0][:2] != (b._version, a._version):
@@ -118,7 +113,7 @@ class FisherBingham(BaseDistribution):
         return self._partition[0][2]
 
     def _moments64(self) -> tuple[Tensor, Tensor]:
-        return fisher_bingham_moments(self._row.double(), self._matrix.double(), self._eigen)
+        return fisher_bingham_moments(self._linear.double(), self._quadratic.double(), self._eigen)
 
     @property
     def log_normalizer(self) -> Tensor:
@@ -154,7 +149,7 @@ class FisherBingham(BaseDistribution):
         along it and that is too short, a piece of the leading eigenvector.
         """
         values, vectors = self._eigen
-        b = self._row.detach().double()
+        b = self._linear.detach().double()
         c = 0.5 * (b.unsqueeze(-2) @ vectors).squeeze(-2)
         values, c = torch.broadcast_tensors(values, c)
         below = values.amax(-1, keepdim=True) - values
@@ -182,9 +177,9 @@ class FisherBingham(BaseDistribution):
         return (self._exponent64(value) - self._log_partition64()).to(value.dtype)
 
     def _exponent64(self, value: Tensor) -> Tensor:
-        x, a = value.double(), self._matrix.double()
+        x, a = value.double(), self._quadratic.double()
         turned = x @ a if a.dim() == 2 else (x.unsqueeze(-2) @ a).squeeze(-2)
-        return ((turned + self._row.double()) * x).sum(-1)
+        return ((turned + self._linear.double()) * x).sum(-1)
 
     def entropy(self) -> Tensor:
         """Differential entropy with respect to surface area, in nats."""
@@ -192,7 +187,7 @@ class FisherBingham(BaseDistribution):
 
     def _entropy64(self) -> Tensor:
         mean, second = self._moments64()
-        spent = (self._row.double() * mean).sum(-1) + (self._matrix.double() * second).sum((-2, -1))
+        spent = (self._linear.double() * mean).sum(-1) + (self._quadratic.double() * second).sum((-2, -1))
         return self._log_partition64() - spent
 
     def sample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
@@ -200,7 +195,7 @@ class FisherBingham(BaseDistribution):
         shape = self._extended_shape(sample_shape)
         values, vectors = self._eigen
         with torch.no_grad():
-            b = (self._row.double().unsqueeze(-2) @ vectors).squeeze(-2)
+            b = (self._linear.double().unsqueeze(-2) @ vectors).squeeze(-2)
             x = Envelope.of(values, b).sample(shape[:-1])
             x = x @ vectors.mT if vectors.dim() == 2 else (vectors @ x.unsqueeze(-1)).squeeze(-1)
         return x.to(self.linear.dtype)
@@ -245,8 +240,8 @@ def _same_family(p: FisherBingham, q: FisherBingham) -> Tensor:
     """Bregman divergence of the log partition."""
     batch = joint_batch(p, q)
     mean, second = p._moments64()
-    spent = ((p._row.double() - q._row.double()) * mean).sum(-1)
-    spent = spent + ((p._matrix.double() - q._matrix.double()) * second).sum((-2, -1))
+    spent = ((p._linear.double() - q._linear.double()) * mean).sum(-1)
+    spent = spent + ((p._quadratic.double() - q._quadratic.double()) * second).sum((-2, -1))
     value = spent + q._log_partition64() - p._log_partition64()
     return value.clamp(min=0).to(p.linear.dtype).expand(batch)
 

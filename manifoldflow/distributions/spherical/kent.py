@@ -1,12 +1,13 @@
 """The Kent distribution: directions around a mean, with oval contours."""
 
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
-from torch import Size, Tensor
+from torch import Tensor
 from torch.distributions.constraints import Constraint
 
 from ...special import fisher_bingham_log_partition, fisher_bingham_moments
+from ..base import Parameter
 from ..constraints import beside_loc, check_floating, finite_nonnegative
 from ..laws import Law, Statistic, law_of
 from .exponential_fit import newton
@@ -61,6 +62,9 @@ class Kent(FisherBingham):
         "concentration": finite_nonnegative,
         "ovalness": finite_nonnegative,
     }
+    axes = Parameter(event_dim=2)
+    concentration = Parameter()
+    ovalness = Parameter()
 
     def __init__(
         self,
@@ -76,24 +80,14 @@ class Kent(FisherBingham):
         kappa, _ = beside_loc("concentration", concentration, axes[..., 0])
         beta, _ = beside_loc("ovalness", ovalness, axes[..., 0])
         try:
-            batch = torch.broadcast_shapes(axes.shape[:-2], kappa.shape, beta.shape)
+            torch.broadcast_shapes(axes.shape[:-2], kappa.shape, beta.shape)
         except RuntimeError:
             raise ValueError(
                 f"ovalness: expected a shape that broadcasts with {tuple(kappa.shape)}, that of concentration, "
                 f"got {tuple(beta.shape)}"
             ) from None
-        self.axes, self.concentration, self.ovalness = (
-            axes.expand(*batch, 3, 3),
-            kappa.expand(batch),
-            beta.expand(batch),
-        )
+        self.axes, self.concentration, self.ovalness = axes, kappa, beta
         super().__init__(*_natural(axes, kappa, beta), validate_args=validate_args)
-
-    def expand(self, batch_shape: Size, _instance: Any = None) -> Self:
-        new = super().expand(batch_shape, _instance)
-        new.axes = self.axes.expand(*batch_shape, 3, 3)
-        new.concentration, new.ovalness = self.concentration.expand(batch_shape), self.ovalness.expand(batch_shape)
-        return new
 
     @classmethod
     def fit(cls, points: Tensor, weights: Tensor | None = None, *, method: str = "likelihood") -> Self:
