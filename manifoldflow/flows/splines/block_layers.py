@@ -18,10 +18,11 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
+from ...manifolds.rows import safe_sqrt
 from .layers import Layer
 from .networks import Conditioner
 from .rational_quadratic import WIDE, RationalQuadratic
-from .sphere_layers import direction, root
+from .sphere_layers import direction
 
 __all__ = ["BlockCoupling", "SphereMap", "SplitLayer"]
 
@@ -124,7 +125,7 @@ class BlockCoupling(Layer):
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         a, b = x.split([self.cut, x.shape[-1] - self.cut], -1)
         moved, kept = (a, b) if self.first else (b, a)
-        return moved, kept, root((moved * moved).sum(-1, keepdim=True))
+        return moved, kept, safe_sqrt((moved * moved).sum(-1, keepdim=True))
 
     def _join(self, moved: Tensor, kept: Tensor) -> Tensor:
         return torch.cat([moved, kept] if self.first else [kept, moved], -1)
@@ -165,13 +166,13 @@ class SplitLayer(Layer):
     def call_and_ladj(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         a, b, shares = self._split(x)
         _, _, low, high, log_slope = self._spline(a, b, context).from_ends(*shares)
-        y = torch.cat([a * high.sqrt()[..., None], b * low.sqrt()[..., None]], -1)
-        return y, log_slope + (self.rest / 2 - 1) * low.log() + (self.cut / 2 - 1) * high.log()
+        ladj = log_slope + (self.rest / 2 - 1) * low.log() + (self.cut / 2 - 1) * high.log()
+        return _scaled(a, high, b, low), ladj
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
         a, b, shares = self._split(y)
         _, _, low, high = self._spline(a, b, context).inverse_from_ends(*shares)
-        return torch.cat([a * high.sqrt()[..., None], b * low.sqrt()[..., None]], -1)
+        return _scaled(a, high, b, low)
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
         """Both blocks, and the shares s and 1 - s of the second and the first in the square norm."""
@@ -185,3 +186,8 @@ class SplitLayer(Layer):
         near, far = (net(w, context) for net, w in zip(self.ends, (u, v)))
         shapes, slopes = inner.split([2 * self.bins, self.bins - 1], -1)
         return RationalQuadratic(torch.cat([shapes + self.knots.to(shapes), near, slopes, far], -1))
+
+
+def _scaled(a: Tensor, by: Tensor, b: Tensor, and_by: Tensor) -> Tensor:
+    """Two blocks side by side, their square norms multiplied by numbers `(*batch,)`."""
+    return torch.cat([a * by.sqrt()[..., None], b * and_by.sqrt()[..., None]], -1)

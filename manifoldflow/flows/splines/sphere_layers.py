@@ -15,6 +15,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ...manifolds.rows import safe_sqrt
 from .layers import Layer
 from .networks import Conditioner
 from .rational_quadratic import GENTLE, RationalQuadratic
@@ -87,7 +88,7 @@ class AxisLayer(Layer):
         head, z, rest = x[..., : self.level], x[..., self.level], x[..., self.level + 1 :]
         square = (head * head).sum(-1)
         size = square + z * z
-        radius = root(size)
+        radius = safe_sqrt(size)
         far = radius + z.abs()
         safe = torch.where(far > 0, 2 * radius * far, 1)
         small, large = square / safe, torch.where(far > 0, far * far / safe, 1)  # 0 has no direction: any will do
@@ -149,11 +150,6 @@ def _share(x: Tensor) -> Tensor:
     a, b = x[..., 0], x[..., 1]
     centre = (a == 0) & (b == 0)
     return (torch.atan2(b, torch.where(centre, 1, a)) / (2 * math.pi) + 0.5).clamp(0, 1)
-
-
-def root(square: Tensor) -> Tensor:
-    """The square root, with derivative 0 at 0."""
-    return torch.where(square > 0, torch.where(square > 0, square, 1).sqrt(), 0)
 
 
 def direction(head: Tensor) -> Tensor:
