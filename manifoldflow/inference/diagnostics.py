@@ -207,8 +207,7 @@ def effective_size(x: Tensor) -> Tensor:
     bound holds, as in Stan (A. Vehtari et al., Bayesian Analysis 16, 2021).
     """
     count = x.shape[0] * x.shape[1]
-    inverse = 1 / effective_sample_size(x)
-    return 1 / torch.where(inverse.isnan(), inverse, inverse.clamp_min(1 / (count * math.log10(count))))
+    return 1 / (1 / effective_sample_size(x)).clamp_min(1 / (count * math.log10(count)))
 
 
 def _coordinates(draws: Tensor) -> Tensor:
