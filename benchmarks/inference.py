@@ -32,9 +32,10 @@ from scipy.special import ive
 from torch import Tensor
 
 from manifoldflow.distributions import SphericalUniform, VonMises, WrappedNormal
+from manifoldflow.evaluation import quadrature
 from manifoldflow.inference import GeodesicHMC, GeodesicNUTS, SphereReparam
 from manifoldflow.inference.diagnostics import effective_size
-from manifoldflow.manifolds import Torus
+from manifoldflow.manifolds import Hypersphere, Torus
 
 DOUBLE: Any = {"dtype": torch.float64}
 
@@ -184,25 +185,21 @@ def moments(x: Tensor) -> Tensor:
     return torch.cat([x, x[..., rows] * x[..., columns]], -1)
 
 
-def quadrature(log_density: Callable[[Tensor], Tensor], points: Tensor, weights: Tensor) -> Tensor:
+def exact_moments(log_density: Callable[[Tensor], Tensor], points: Tensor, weights: Tensor) -> Tensor:
     """Exact moments on a sphere."""
     weights = weights * (log_density(points) - log_density(points).max()).exp()
     return (weights[:, None] * moments(points)).sum(0) / weights.sum()
 
 
 def grid(n: int) -> tuple[Tensor, Tensor]:
-    """Points of S^2 or S^3 and weights of their area: Gauss-Legendre in the height, or in a squared radius."""
-    u, weight = np.polynomial.legendre.leggauss(60 if n == 3 else 30)
-    angle = np.linspace(0, 2 * math.pi, 120 if n == 3 else 40, endpoint=False)
+    """Points of S^2 or S^3 and weights of their area, on S^3 by Gauss-Legendre in a squared radius."""
     if n == 3:
-        z, phi = np.meshgrid(u, angle, indexing="ij")
-        r = np.sqrt(1 - z**2)
-        points = np.stack([r * np.cos(phi), r * np.sin(phi), z], -1)
-    else:
-        v, first, second = np.meshgrid((u + 1) / 2, angle, angle, indexing="ij")
-        r, s = np.sqrt(v), np.sqrt(1 - v)
-        points = np.stack([r * np.cos(first), r * np.sin(first), s * np.cos(second), s * np.sin(second)], -1)
-    points = points.reshape(-1, n)
+        return quadrature(Hypersphere(2), 60)
+    u, weight = np.polynomial.legendre.leggauss(30)
+    angle = np.linspace(0, 2 * math.pi, 40, endpoint=False)
+    v, first, second = np.meshgrid((u + 1) / 2, angle, angle, indexing="ij")
+    r, s = np.sqrt(v), np.sqrt(1 - v)
+    points = np.stack([r * np.cos(first), r * np.sin(first), s * np.cos(second), s * np.sin(second)], -1).reshape(-1, 4)
     return torch.from_numpy(points), torch.from_numpy(np.repeat(weight, len(points) // len(weight)))
 
 
@@ -245,7 +242,7 @@ def errors(draws: dict[str, Tensor]) -> dict[str, float]:
     mean = CONCENTRATION / CONCENTRATION.sum()
     square = mean * (CONCENTRATION + 1) / (CONCENTRATION.sum() + 1)
     first, second = (torch.from_numpy(ive(k, kappa) / ive(0, kappa)) for k in (1, 2))
-    found = {name: score(moments(draws[name]), quadrature(f, *grid(n))) for name, (n, f) in ON_SPHERES.items()}
+    found = {name: score(moments(draws[name]), exact_moments(f, *grid(n))) for name, (n, f) in ON_SPHERES.items()}
     angles, wrapped = "von Mises, T^2", "wrapped normal, T^2"
     found[angles] = score(waves(draws[angles]), torch.cat([first, zero, second, first.prod()[None]]))
     powers = torch.tensor([0.5, 0.5, 0.0, 0.0, 2.0, 2.0, 1.0], **DOUBLE)

@@ -1,6 +1,6 @@
 """One-pass flows of data on manifolds: known densities, reverse KL, places on the Earth, torsion angles of RNA.
 
-    python -m benchmarks.manifold_flows TABLE [--seeds 0 1 ...] [--data FOLDER] [--sets ...] [--rna FILE] [--out FOLDER]
+    python -m benchmarks.manifold_flows TABLE [--seeds 0 1 ...] [--data FOLDER] [--sets ...] [--rna FILE]
 
 TABLE is one of:
 
@@ -17,7 +17,6 @@ One thread. Speed beside zuko's circular splines is a part of `make bench`.
 """
 
 import argparse
-import csv
 import math
 import tempfile
 import time
@@ -29,10 +28,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.distributions import Categorical
 from torch.nn.functional import normalize
 
 from benchmarks.earth import SETS, places, split, spread
-from manifoldflow.distributions import Dirichlet, KernelDensity, VonMisesFisher, mix_densities
+from manifoldflow.data import load_points
+from manifoldflow.distributions import Dirichlet, KernelDensity, Mixture, VonMisesFisher, mix_densities
 from manifoldflow.evaluation import certify, quadrature
 from manifoldflow.flows import Flow, SimplexFlow, SphereFlow, TorusFlow
 from manifoldflow.manifolds import Hypersphere, Torus
@@ -51,30 +52,12 @@ def fitted(flow: Flow, train: Tensor | None, validation: Tensor | None, settings
 # A known density
 
 
-class Mixture(NamedTuple):
+def five_modes(seed: int) -> Mixture:
     """A von Mises-Fisher mixture with moderate concentrations, from 5 to 80, drawn by a seed."""
-
-    weights: Tensor
-    centres: Tensor
-    concentrations: Tensor
-
-    @classmethod
-    def of(cls, seed: int, count: int = 5) -> "Mixture":
-        """The seed's mixture."""
-        generator = torch.Generator().manual_seed(seed)
-        weights = torch.rand(count, generator=generator) + 0.3
-        centres = normalize(torch.randn(count, 3, generator=generator), dim=-1)
-        return cls(weights / weights.sum(), centres, 5 * 16 ** torch.rand(count, generator=generator))
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Log density."""
-        parts = VonMisesFisher(self.centres, self.concentrations).log_prob(x[..., None, :])
-        return (parts + self.weights.log()).logsumexp(-1)
-
-    def sample(self, count: int) -> Tensor:
-        """Points `(count, 3)`."""
-        which = torch.multinomial(self.weights, count, replacement=True)
-        return VonMisesFisher(self.centres[which], self.concentrations[which]).sample()
+    generator = torch.Generator().manual_seed(seed)
+    weights = Categorical(torch.rand(5, generator=generator) + 0.3)
+    centres = normalize(torch.randn(5, 3, generator=generator), dim=-1)
+    return Mixture(weights, VonMisesFisher(centres, 5 * 16 ** torch.rand(5, generator=generator)))
 
 
 def round_trip(flow: Flow, x: Tensor) -> float:
@@ -108,8 +91,8 @@ def mixture(arguments: argparse.Namespace) -> None:
     for way, train in ways.items():
         for seed in arguments.seeds:
             torch.manual_seed(seed)
-            law = Mixture.of(seed)
-            x, held_out = law.sample(20_000), law.sample(20_000)
+            law = five_modes(seed)
+            x, held_out = law.sample(torch.Size((2, 20_000)))
             flow, began = SphereFlow(2), time.process_time()
             train(flow, x)
             seconds = time.process_time() - began
@@ -270,13 +253,6 @@ def earth_seed(name: str, points: Tensor, seed: int, arguments: argparse.Namespa
     return figures
 
 
-def torsions(path: Path) -> Tensor:
-    """Seven torsion angles of nucleotides, in radians."""
-    with path.open() as file:
-        rows = [[float(v) for v in row[2:9]] for row in csv.reader(file, delimiter="\t")]
-    return Torus(7).projection(torch.tensor(rows).deg2rad())
-
-
 def rna_flow(train: Tensor, validation: Tensor, seed: int, steps: int) -> Flow:
     """An autoregressive flow: falling noise, weight decay, averaged weights, the best of them on validation points."""
     torch.manual_seed(seed)
@@ -299,7 +275,7 @@ def rna(arguments: argparse.Namespace) -> None:
     """Print what each seed gave, then means and standard deviations."""
     if arguments.rna is None:
         raise SystemExit("rna: pass --rna FILE, a table of torsion angles")
-    points = torsions(arguments.rna)
+    points = load_points(arguments.rna, space="torus", columns="3-9", unit="degrees").points.float()
     found: dict[str, list[float]] = {}
     for seed in arguments.seeds:
         train, validation, test = split(points, seed)
