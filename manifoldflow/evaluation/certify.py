@@ -120,13 +120,12 @@ def certify(
     """Score a distribution on held-out points, and check what the score rests on.
 
     Args:
-        distribution: With `log_prob`, `sample` and `manifold`, such as every distribution here, a mixture of them, a
-            kernel density, or a flow's `distribution()`. Where its log density comes from a differential equation, its
-            attribute `tolerance` and its method `with_tolerance(tolerance)` give the solver's.
-        held_out: Points `(N, *event)`.
-        train: The training points, to find copies and to name the split.
-        control: Another distribution scored on the same points; usually a `KernelDensity` of the training points.
-        control_name: How the control is called.
+        distribution: With `log_prob`, `sample` and `manifold`, such as every distribution here or a flow's
+            `distribution()`. Where its log density comes from a differential equation, its attribute `tolerance` and
+            its method `with_tolerance(tolerance)` give the solver's.
+        held_out, train: Points `(N, *event)`; those of training are to find copies and to name the split.
+        control, control_name: Another distribution scored on the same points, usually a `KernelDensity` of the training
+            points, and what it is called.
         name: Of the model; its class by default.
         samples: Draws of the importance sampling that checks the integral where there is no quadrature rule.
 
@@ -135,9 +134,8 @@ def certify(
         TypeError: A distribution without `log_prob`.
 
     The integral is a quadrature on spheres and tori of dimension 1 and 2 and simplices of at most three parts.
-    Elsewhere, where two orders of it differ by more than 0.001, and where it is not 1 and draws do not confirm that, it
-    is importance sampling from the distribution and from a kernel density of its draws, with a fifth of the uniform
-    law where the space has one.
+    Elsewhere, where two orders of it differ, and where it is not 1 and draws do not confirm that, it is importance
+    sampling from the distribution and a kernel density of its draws, with a fifth of the uniform law if there is one.
 
     Example:
         >>> base = mf.distributions.SphericalUniform(2)

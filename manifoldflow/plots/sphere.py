@@ -63,9 +63,8 @@ def plot_sphere(
         land: Draw the Earth's coast lines (Natural Earth, 1:110 million, public domain); the third axis is the north
             pole, the first points to 0 N 0 E, as `manifoldflow.data.from_lat_long` has it.
         labels: A label for each entry of `paths`, for `ax.legend()`.
-        colorbar: Add a colour bar for the density.
-        log_colours: Colour the density on a logarithmic scale, over the three decades below its largest value.
-        ax: Axes to draw on, of matplotlib's projection "mollweide" or "3d" for those two; new ones by default.
+        colorbar, log_colours: Add a colour bar for the density; colour it by its logarithm, over the top three decades.
+        ax: Axes to draw on, of matplotlib's projection "mollweide" or "3d" for those; new ones if None.
         scatter: Passed on to matplotlib's `scatter` of the points, such as `c`, `s` or `alpha`.
 
     Raises:

@@ -118,38 +118,33 @@ def run_demo(
     _check_data(choice, size.pairs, seed)
     with _threads(size.threads), new_folder(out, "demo", record) as folder:
         announce = _counted(say, len(DEMO_METHODS) + (5 if size.globe else 2))
-        for base in DEMO_METHODS:
-            announce(f"training the flow with base {base}")
-            train_step(
-                choice,
-                folder / "models" / base,
-                base=base,
-                levels=size.levels,
-                steps=size.steps,
-                hidden=size.hidden,
-                settings=settings,
-                progress=progress,
-            )
-        announce(f"interpolating {size.pairs} pairs of test images")
-        for base in DEMO_METHODS:
-            interpolate_step(
-                folder / "models" / base,
-                folder / "interpolations" / base,
-                pairs=size.pairs,
-                seed=seed,
-                progress=progress,
-            )
-        announce("evaluating and writing the report")
-        evaluate_step(
-            [folder / "interpolations" / base for base in DEMO_METHODS],
-            folder / "evaluation",
-            seed=seed,
-            progress=progress,
-        )
+        _images(folder, choice, replace(size, training=settings), progress=progress, say=announce)
         if size.globe:
             (folder / "globe").mkdir()
             globe_files(folder / "globe", epochs=size.globe, seed=seed, progress=progress, say=announce)
         return write_report_files(folder / "evaluation", folder)
+
+
+def _images(folder: Path, choice: DataChoice, size: DemoSize, *, progress: bool, say: Callable[[str], None]) -> None:
+    """The flows, their paths and the evaluation of these."""
+    for base in DEMO_METHODS:
+        say(f"training the flow with base {base}")
+        train_step(
+            choice,
+            folder / "models" / base,
+            base=base,
+            levels=size.levels,
+            steps=size.steps,
+            hidden=size.hidden,
+            settings=size.training,
+            progress=progress,
+        )
+    say(f"interpolating {size.pairs} pairs of test images")
+    paths = {base: folder / "interpolations" / base for base in DEMO_METHODS}
+    for base, out in paths.items():
+        interpolate_step(folder / "models" / base, out, pairs=size.pairs, seed=choice.seed, progress=progress)
+    say("evaluating and writing the report")
+    evaluate_step(list(paths.values()), folder / "evaluation", seed=choice.seed, progress=progress)
 
 
 def _counted(say: Callable[[str], None], parts: int) -> Callable[[str], None]:

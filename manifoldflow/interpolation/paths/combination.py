@@ -71,15 +71,19 @@ def combine(
     mixed = weighted_sum((flat / size).to(normal.dtype), normal, lift.lifted_dim or event_dim)
     towards = None
     if direction is not None:
-        kinds = lift.directions(points.shape[-1])
-        split = direction.split([width for _, width in kinds], -1)
-        towards = torch.cat([_towards(d, flat / size, dim, generator) for d, (dim, _) in zip(split, kinds)], -1)
+        towards = _all_towards(direction, flat / size, lift.directions(points.shape[-1]), generator)
     result = lift.spread().decode(mixed, towards).to(points.dtype)
-    # A single positive weight is the point itself, without the rounding of the lift.
-    alone = ((flat != 0).sum(-1) == 1) & (flat.sum(-1) > 0)
-    own = points.index_select(axis, flat.argmax(-1))
-    result = torch.where(alone.reshape(-1, *[1] * event_dim), own, result)
+    alone = ((flat != 0).sum(-1) == 1) & (flat.sum(-1) > 0)  # the point itself, without the rounding of the lift
+    result = torch.where(alone.reshape(-1, *[1] * event_dim), points.index_select(axis, flat.argmax(-1)), result)
     return result.reshape(*result.shape[:axis], *weights.shape[:-1], *result.shape[axis + 1 :])
+
+
+def _all_towards(
+    directions: Tensor, weights: Tensor, kinds: Sequence[tuple[int, int]], generator: torch.Generator | None
+) -> Tensor:
+    """`_towards` of several directions that stand one after the other; kinds are their dimensions and widths."""
+    split = directions.split([width for _, width in kinds], -1)
+    return torch.cat([_towards(d, weights, dim, generator) for d, (dim, _) in zip(split, kinds)], -1)
 
 
 def _towards(direction: Tensor, weights: Tensor, dim: int, generator: torch.Generator | None) -> Tensor:

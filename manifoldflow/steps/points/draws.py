@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..._geomstats import Manifold
 from ...checks import check_integer
+from ...data import from_lat_long
 from ...data.points import read_like
 from ...errors import DataError
 from ...evaluation.certify import log_densities
@@ -153,14 +154,12 @@ def _middles(low: float, high: float, count: int) -> Tensor:
 
 @grid_of.register
 def _(space: Hypersphere, resolution: int, law: Any) -> Tensor:
-    around = _middles(-math.pi, math.pi, 2 * resolution)
     if space.dim == 1:
+        around = _middles(-math.pi, math.pi, 2 * resolution)
         return torch.stack([around.cos(), around.sin()], dim=-1)
     if space.dim != 2:
         raise _no_grid(space)
-    latitude, longitude = torch.meshgrid(_middles(-math.pi / 2, math.pi / 2, resolution), around, indexing="ij")
-    level = latitude.cos()
-    return torch.stack([level * longitude.cos(), level * longitude.sin(), latitude.sin()], dim=-1).flatten(0, 1)
+    return from_lat_long(torch.cartesian_prod(_middles(-90, 90, resolution), _middles(-180, 180, 2 * resolution)))
 
 
 @grid_of.register

@@ -126,7 +126,8 @@ def _train(
             fitted = POINT_MODELS[choice.kind].fit(split, choice, folder=folder, resume=resume, progress=progress)
         except (FloatingPointError, KeyboardInterrupt, OSError) as error:
             raise type(error)(f"{error}{how_to_go_on(folder, error)}") from error
-        result = _result(fitted, split, control_of(split, data.seed))
+        control = fitted if isinstance(fitted.model, KernelModel) else control_of(split, data.seed)
+        result = _result(fitted, split, control)
         marker["result"] = result.to_json()
         save_point_model(folder, fitted.model, split.train.layout)
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
@@ -138,7 +139,7 @@ def control_of(split: PointSplit, seed: int) -> Fitted[KernelModel]:
     return KernelModel.fit(split, ModelChoice("kde", training=TrainSettings(seed=seed)), folder=Path())
 
 
-def _result(fitted: Fitted[Any], split: PointSplit, control: Fitted[KernelModel]) -> PointsResult:
+def _result(fitted: Fitted[Any], split: PointSplit, control: Fitted[Any]) -> PointsResult:
     law, dtype = fitted.model.distribution, fitted.model.dtype
 
     def nll(distribution: Any, kind: Any) -> Estimate:
