@@ -94,6 +94,8 @@ def _fits_in(shape: torch.Size, own: torch.Size) -> bool:
 
 def safe_sqrt(x: Tensor) -> Tensor:
     """Square root with derivative 0, instead of infinity, at 0; NaN stays NaN."""
+    if not is_recorded(x):
+        return x.sqrt()
     zero = x == 0
     return torch.where(zero, 0.0, torch.where(zero, 1.0, x).sqrt())
 

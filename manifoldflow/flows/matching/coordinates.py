@@ -1,14 +1,16 @@
 """Coordinates in which a field is integrated: a space's own, or log-ratios on a simplex."""
 
+import math
 from collections.abc import Sequence
-from functools import singledispatch
+from functools import reduce, singledispatch
 
 import torch
 from torch import Tensor
 
 from ..._geomstats import Manifold
 from ...charts import IsometricLogRatio
-from ...manifolds import Euclidean, Product, Simplex, broadcasting
+from ...manifolds import Euclidean, Hypersphere, Product, Simplex, Torus, broadcasting
+from ...manifolds.rows import dot
 from .divergence import to_tangent
 
 __all__ = ["Coordinates", "coordinates_of"]
@@ -51,6 +53,25 @@ class Coordinates:
         return y.new_zeros(y.shape[: y.ndim - len(self.inner.shape)])
 
 
+class Flat(Coordinates):
+    """Those of a space whose metric is that of its coordinates, everywhere the same."""
+
+    def tangent(self, vector: Tensor, x: Tensor) -> Tensor:
+        return vector
+
+    def squared_error(self, vector: Tensor, target: Tensor, x: Tensor) -> Tensor:
+        return (vector - target).square().sum(-1)
+
+
+class OnSphere(Coordinates):
+    """Unit vectors, whose metric is that of the space around."""
+
+    def squared_error(self, vector: Tensor, target: Tensor, x: Tensor) -> Tensor:
+        """The target is tangent, so that the difference projected is the projection's difference."""
+        error = vector - target
+        return torch.addcmul(error, x, dot(error, x), value=-1).square().sum(-1)
+
+
 class LogRatios(Coordinates):
     """Isometric log-ratios z. A network's output a is the velocity of the log-coordinates.
 
@@ -68,7 +89,14 @@ class LogRatios(Coordinates):
         return self.chart(y)
 
     def tangent(self, vector: Tensor, x: Tensor) -> Tensor:
-        return x * (vector - (x * vector).sum(-1, keepdim=True))
+        return x * (vector - dot(x, vector))
+
+    def squared_error(self, vector: Tensor, target: Tensor, x: Tensor) -> Tensor:
+        """Of zero coordinates, where both vectors vanish, nothing is counted."""
+        if self.space.metric_name != "fisher_rao":
+            return super().squared_error(vector, target, x)
+        weight = torch.where(x > 0, x, math.inf).reciprocal()
+        return ((self.tangent(vector, x) - target).square() * weight).sum(-1)
 
     def inner_velocity(self, vector: Tensor, x: Tensor) -> Tensor:
         return self.chart.from_log(vector)
@@ -97,7 +125,8 @@ class Joined(Coordinates):
         """By factors: to join vectors and split them again would take longer than the rest."""
         split = self.space.split
         blocks = zip(self.space.weights, self.parts, split(vector), split(target), split(x))
-        return torch.stack([w * part.squared_error(a, b, c) for w, part, a, b, c in blocks]).sum(0)
+        errors = (part.squared_error(a, b, c) * w if w != 1 else part.squared_error(a, b, c) for w, part, a, b, c in blocks)
+        return reduce(torch.add, errors)
 
     def inner_velocity(self, vector: Tensor, x: Tensor) -> Tensor:
         return self.inner.join([p.inner_velocity(a, b) for p, a, b in self._blocks(vector, x)])
@@ -114,6 +143,17 @@ class Joined(Coordinates):
 def coordinates_of(space: Manifold) -> Coordinates:
     """The coordinates in which fields on a space are integrated."""
     return Coordinates(space)
+
+
+@coordinates_of.register(Euclidean)
+@coordinates_of.register(Torus)
+def _(space: Euclidean | Torus) -> Coordinates:
+    return Flat(space)
+
+
+@coordinates_of.register
+def _(space: Hypersphere) -> Coordinates:
+    return OnSphere(space)
 
 
 @coordinates_of.register

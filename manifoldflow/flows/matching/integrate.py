@@ -174,9 +174,10 @@ def _euler(field: _Counted, metric: Any, x: Tensor, extra: Tensor, t: Tensor, h:
 def _midpoint(field: _Counted, metric: Any, x: Tensor, extra: Tensor, t: Tensor, h: float) -> tuple[Tensor, Tensor]:
     """Along the velocity halfway, transported back to the start of the step."""
     v, _ = field(t, (x, extra))
-    half = metric.exp(0.5 * h * v, x)
+    move = 0.5 * h * v
+    half = metric.exp(move, x)
     middle, rate = field(t + 0.5 * h, (half, extra))
-    back = metric.parallel_transport(middle, half, direction=metric.log(x, half))
+    back = metric.parallel_transport(middle, half, direction=-metric.parallel_transport(move, x, direction=move))
     return metric.exp(h * back, x), extra + h * rate
 
 

@@ -1,7 +1,7 @@
 """Geodesics from draws of the base to data, with their velocities: what a field is trained to follow."""
 
 from collections.abc import Callable
-from functools import singledispatch
+from functools import reduce, singledispatch
 
 import torch
 from torch import Tensor
@@ -112,4 +112,4 @@ def _(space: Hypersphere, start: Tensor, end: Tensor) -> Tensor:
 def _(space: Product, start: Tensor, end: Tensor) -> Tensor | None:
     blocks = zip(space.factors, space.split(start), space.split(end))
     cuts = [cut for cut in (cut_locus(*block) for block in blocks) if cut is not None]
-    return torch.stack(cuts).any(0) if cuts else None
+    return reduce(torch.logical_or, cuts) if cuts else None
