@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--spaces", nargs="+", choices=("sphere", "torus"), default=["sphere", "torus"])
     parser.add_argument("--sizes", nargs="+", type=int, help="numbers of categories, or of parts")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--certified", type=int, nargs="+", default=[0], help="seeds whose models get certificates")
     parser.add_argument("--steps", type=int, help="of training; each table has its own number")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--hidden", type=int, default=128)
