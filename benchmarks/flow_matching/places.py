@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.earth import places, spread, split
+from benchmarks.earth import places, split, spread
 from manifoldflow.distributions import Ensemble, KernelDensity, VonMisesFisher, fit_mixture, mix_densities
 from manifoldflow.evaluation import certify
 from manifoldflow.flows.matching import FlowMatching, Solver, VectorField
@@ -71,9 +71,6 @@ def earth_seed(name: str, points: Tensor, seed: int, arguments: argparse.Namespa
                 figures[label] = -float(law.log_prob(test).mean())
             print(f"{name}, seed {seed}: {label}, {figures[label]:.3f} nats", flush=True)
     shares = ", ".join(f"{w:.2f}" for w in weights.tolist())
-    print(
-        f"{name}, seed {seed}: {seconds:.0f} s to fit, {flow.evaluations} evaluations a solution; weights of flow, base "
-        f"and kernel density {shares}",
-        flush=True,
-    )
+    print(f"{name}, seed {seed}: {seconds:.0f} s to fit, {flow.evaluations} evaluations a solution", flush=True)
+    print(f"{name}, seed {seed}: weights of flow, base and kernel density {shares}", flush=True)
     return figures

@@ -93,7 +93,8 @@ class PlanarMixture(TorchDistribution):
         """Draws `(*sample_shape, *batch, D)` and the component that each came from."""
         shape = torch.Size(sample_shape) + self.batch_shape
         with torch.no_grad():
-            component = torch.multinomial(self.weights, shape.numel(), replacement=True).reshape(shape)
+            drawn = torch.multinomial(self.weights, max(1, shape.numel()), replacement=True)
+            component = drawn[: shape.numel()].reshape(shape)
             return self.sample_given(component), component
 
     def sample_given(self, component: Tensor) -> Tensor:

@@ -224,3 +224,12 @@ def test_embeddings_are_fitted_in_half_as_much_memory_again():
     fit_mixture(VonMisesFisher, points, 50, starts=1, iterations=2)
     extra = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     assert extra <= 0.5 * points.numel() * 4
+
+
+@pytest.mark.parametrize("shape", [(0,), (2, 0)])
+def test_no_draws_have_a_shape_and_no_densities(shape):
+    law = Mixture(Categorical(torch.ones(2)), VonMisesFisher(torch.eye(3)[:2], torch.ones(2)))
+    draws = law.sample(shape)
+    assert draws.shape == (*shape, 3)
+    assert law.log_prob(draws).shape == shape
+    assert law.responsibilities(draws).shape == (*shape, 2)

@@ -94,6 +94,19 @@ def test_geodesic_paths_join_draws_and_data_at_their_own_speed(name):
     torch.testing.assert_close(x[-1], end[-1])
 
 
+@pytest.mark.parametrize(
+    "space", [*SPACES.values(), Product([Hypersphere(3), Torus(2), Simplex(2)], [1.0, 2.0, 0.5])], ids=repr
+)
+def test_the_error_is_that_of_the_metric(space):
+    flow = rough(space)
+    start, end = (space.random_point(7, dtype=torch.float64) for _ in range(2))
+    point, target = geodesic_path(space, torch.rand(7, dtype=torch.float64), start, end)
+    output = torch.randn_like(point)
+    difference = flow.coordinates.tangent(output, point) - target
+    expected = space.metric.inner_product(difference, difference, point)
+    torch.testing.assert_close(flow.coordinates.squared_error(output, target, point), expected)
+
+
 @pytest.mark.parametrize("name", ["circle", "sphere", "simplex", "torus"])
 def test_density_has_mass_one(name):
     space = SPACES[name]

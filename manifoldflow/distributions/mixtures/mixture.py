@@ -99,7 +99,7 @@ class Mixture(MixtureSameFamily):
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density at points `(*batch, n)`, with respect to the components' measure."""
-        if self._validate_args:
+        if self._validate_args and x.numel():  # torch's check of joint constraints fails on no points
             self._validate_sample(x)
         if self.batch_shape:
             return super().log_prob(x)
@@ -108,14 +108,17 @@ class Mixture(MixtureSameFamily):
     def responsibilities(self, x: Tensor) -> Tensor:
         """The probabilities `(*batch, components)` that points `(*batch, n)` are of each component."""
         joint = self._joint(x.reshape(-1, x.shape[-1])).softmax(-1)
-        return joint.reshape(*x.shape[:-1], -1).to(x.dtype)
+        return joint.reshape(*x.shape[:-1], joint.shape[-1]).to(x.dtype)
 
     def sample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
         """Exact draws: a component by its weight, then one from its law."""
         if self.batch_shape:
             return super().sample(sample_shape)
+        shape = Size(sample_shape)
         with torch.no_grad():
-            return self.sample_from(self.mixture_distribution.sample(Size(sample_shape)))
+            # torch does not draw none.
+            drawn = self.mixture_distribution.sample(Size((max(1, shape.numel()),)))
+            return self.sample_from(drawn[: shape.numel()].reshape(shape))
 
     def sample_from(self, components: Tensor) -> Tensor:
         """One draw `(*shape, n)` from each of the components numbered in a tensor of any shape."""

@@ -125,8 +125,8 @@ class Joined(Coordinates):
         """By factors: to join vectors and split them again would take longer than the rest."""
         split = self.space.split
         blocks = zip(self.space.weights, self.parts, split(vector), split(target), split(x))
-        errors = (part.squared_error(a, b, c) * w if w != 1 else part.squared_error(a, b, c) for w, part, a, b, c in blocks)
-        return reduce(torch.add, errors)
+        errors = [(w, part.squared_error(a, b, c)) for w, part, a, b, c in blocks]
+        return reduce(torch.add, (error if w == 1 else w * error for w, error in errors))
 
     def inner_velocity(self, vector: Tensor, x: Tensor) -> Tensor:
         return self.inner.join([p.inner_velocity(a, b) for p, a, b in self._blocks(vector, x)])
