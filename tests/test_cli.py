@@ -61,6 +61,7 @@ def test_version(monkeypatch, capsys):
     assert out.startswith("manifoldflow 0.")
 
 
+@pytest.mark.usefixtures("classifiers")
 def test_all_steps_in_a_row(monkeypatch, capsys, tmp_path):
     model, paths, table, page = (tmp_path / name for name in ("model", "paths", "table", "page"))
     small = ["--levels", 1, "--steps", 1, "--hidden", 8, "--epochs", 1, "--quiet"]

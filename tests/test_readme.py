@@ -13,6 +13,7 @@ from .pages import ROOT, blocks, run_python
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("classifiers")
 def test_python_blocks_run_in_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert len(blocks("README.md")) == 5

@@ -1,5 +1,6 @@
 """SIGINT and SIGTERM end every command in one line, while it still imports and while it works."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -46,14 +47,19 @@ def test_an_interruption_while_it_imports_is_one_line(tmp_path, library):
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_stopped_training_is_one_line_and_goes_on(tmp_path, sent, status):
-    out = tmp_path / "out"
-    process = start(out, "--checkpoint-every", "5")
-    wait_for((tmp_path / ".out.unfinished" / "checkpoints" / "last.ckpt").is_file, process)
-    process.send_signal(sent)
-    error = process.communicate(timeout=120)[1]
-    assert process.returncode == status, error
+def test_a_stopped_training_is_one_line_and_goes_on(tmp_path, command, sent, status):
+    out = tmp_path / "run" / "out"
+    process = command(*TRAIN, "--out", out, "--checkpoint-every", "5", errors=tmp_path / "errors")
+    deadline = time.monotonic() + 120
+    while not (out.parent / ".out.unfinished" / "checkpoints" / "last.ckpt").is_file():
+        assert process.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, sent)
+    process.join(timeout=120)
+    error = (tmp_path / "errors").read_text()
+    assert process.exitcode == status, error
     assert error.count("\n") == 1
     assert error.startswith("manifoldflow: training stopped at step ")
     assert error.endswith("; continue from the last checkpoint with --resume\n")
-    assert [path.name for path in tmp_path.iterdir()] == [".out.unfinished"]
+    assert [path.name for path in out.parent.iterdir()] == [".out.unfinished"]

@@ -1,6 +1,6 @@
 """What paths do over time: beside the law of their base (the soap-bubble picture), and as images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -8,7 +8,7 @@ from scipy.stats import kstest
 from torch import Tensor
 
 from ..distributions import Statistic, law_of
-from ..realism import log_density_z
+from ..realism import log_density_law, log_density_z
 from .distances import FeatureSpace
 
 __all__ = ["Motion", "Profile", "base_statistic", "path_motion", "path_profile", "path_steps", "two_sided"]
@@ -69,25 +69,25 @@ def path_profile(base: TorchDistribution, points: Tensor, times: Tensor, *, seed
     The law of the log-density of a draw is exact for the Gaussian and the von Mises-Fisher base, sampled for others;
     `seed` decides those draws.
     """
-    shown = law_of(base).statistic
-    z, scores, values = [], [], []
-    for part in points.split(100):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)  # so that every part is judged by the same draws
-            z.append(log_density_z(base, part))
-            scores.append(log_density_z(base, part, normal_score=True))
-        values.append(shown.of(part))
+    known = law_of(base)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        law = log_density_law(known)
+        torch.manual_seed(seed)
         draws = base.sample((_DRAWS,))
-    below = torch.special.ndtr(torch.cat(scores).double())
-    statistic, quantiles = torch.cat(values), torch.tensor(_BAND, dtype=points.dtype)
+    once = replace(known, log_density=lambda samples: law)  # drawn once, so that every part is judged by the same draws
+    parts = points.split(100)
+    z = torch.cat([log_density_z(once, part) for part in parts])
+    scores = torch.cat([log_density_z(once, part, normal_score=True) for part in parts])
+    below = torch.special.ndtr(scores.double())
+    statistic = torch.cat([known.statistic.of(part) for part in parts])
+    quantiles = torch.tensor(_BAND, dtype=points.dtype)
     return Profile(
-        statistic=shown.title,
+        statistic=known.statistic.title,
         times=times,
         path=statistic.quantile(quantiles, dim=0),
-        base=shown.of(draws).quantile(quantiles),
-        z_score=torch.cat(z).mean(0),
+        base=known.statistic.of(draws).quantile(quantiles),
+        z_score=z.mean(0),
         typicality=two_sided(below).mean(0),
         ks=torch.tensor([kstest(column.numpy(), "uniform").statistic for column in below.T]),
         realism=below,

@@ -132,7 +132,7 @@ def test_splits_have_names_of_their_own():
 
 def test_a_solvers_tolerance_and_its_effect_are_told():
     torch.manual_seed(0)
-    flow = FlowMatching(Hypersphere(2))
+    flow = FlowMatching(Torus(1))
     torch.nn.init.normal_(flow.field.last.weight, std=0.05)
     points = flow.base.sample((60,))
     found = certify(flow.distribution(), points[:20], train=points[20:], samples=100)

@@ -41,11 +41,11 @@ def test_gaussian_linear_midpoint_is_as_far_as_theory_says():
 
 @pytest.mark.parametrize("name", ["gaussian", "vmf", "dirichlet"])
 def test_kolmogorov_smirnov_distance_tells_draws_from_straight_lines(name):
-    """The distance of draws is within its 1 % point, 1.63 / sqrt(pairs); the middle's is near 1."""
+    """The largest of five distances of draws is within the 0.2 % point, 1.86 / sqrt(pairs); the middle's is near 1."""
     _, base, _ = make_base(name, 200)
     start, end = base.sample((400,)), base.sample((400,))
     profile = path_profile(base, build_path(start, end, method="matched", base=base)(TIMES), TIMES, seed=0)
-    assert float(profile.ks.max()) < 1.63 / 400**0.5
+    assert float(profile.ks.max()) < 1.86 / 400**0.5
     straight = path_profile(base, build_path(start, end, method="geodesic", base=base)(TIMES), TIMES, seed=0)
     assert float(straight.ks[2]) > 0.8
     torch.testing.assert_close(straight.ks[0], profile.ks[0])

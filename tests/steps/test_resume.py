@@ -3,8 +3,6 @@
 import errno
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 
@@ -43,25 +41,21 @@ def last_step(out):
     return torch.load(unfinished(out) / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
 
 
-def start_and_kill(out, step):
-    """Start a run in a process of its own and send SIGKILL once its checkpoint of that step is there."""
-    command = [sys.executable, "-m", "manifoldflow", "train", "--out", str(out), *ARGUMENTS]
-    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+def wait_for_checkpoint(out, process, step=0):
     checkpoint = unfinished(out) / "checkpoints" / "last.ckpt"
     deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
-        if checkpoint.is_file() and last_step(out) >= step:
-            break
+    while not (checkpoint.is_file() and last_step(out) >= step) and process.is_alive() and time.monotonic() < deadline:
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    return process.returncode
 
 
 @pytest.mark.parametrize("step", [5, 25])
-def test_killed_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, step):
+def test_killed_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, command, step):
     out = tmp_path / "model"
-    assert start_and_kill(out, step) == -signal.SIGKILL
+    process = command("train", "--out", out, *ARGUMENTS)
+    wait_for_checkpoint(out, process, step)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert not out.exists()
     with pytest.raises(DataError, match="has an unfinished run; continue it with --resume"):
         train(out)
@@ -73,23 +67,14 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, step):
         assert value.equal(uninterrupted[name]), name
 
 
-def test_interruption_keeps_the_checkpoint_and_says_how_to_go_on(tmp_path, uninterrupted):
-    out = tmp_path / "model"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "manifoldflow", "train", "--out", str(out), *ARGUMENTS],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-        # Where the tests run in the background, children would inherit that the signal is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    checkpoint = unfinished(out) / "checkpoints" / "last.ckpt"
-    deadline = time.monotonic() + 120
-    while not checkpoint.is_file() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=120)
-    assert process.returncode == 130
+def test_interruption_keeps_the_checkpoint_and_says_how_to_go_on(tmp_path, uninterrupted, command):
+    out = tmp_path / "run" / "model"
+    process = command("train", "--out", out, *ARGUMENTS, errors=tmp_path / "errors")
+    wait_for_checkpoint(out, process)
+    os.kill(process.pid, signal.SIGINT)
+    process.join(timeout=120)
+    assert process.exitcode == 130
+    stderr = (tmp_path / "errors").read_text()
     assert "training stopped at step" in stderr
     assert "continue from the last checkpoint with --resume" in stderr
     assert "Traceback" not in stderr

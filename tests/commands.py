@@ -1,0 +1,32 @@
+"""Commands in processes of their own, forked from one that has imported the library, so that no test waits for that."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from pathlib import Path
+
+__all__ = ["start_command"]
+
+
+def start_command(arguments, errors=os.devnull):
+    """`manifoldflow` with these arguments, one torch thread and its standard error in a file; a started `Process`."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["manifoldflow.cli", "manifoldflow.steps"])
+    process = context.Process(target=_main, args=([str(argument) for argument in arguments], str(errors)))
+    process.start()
+    return process
+
+
+def _main(arguments, errors):
+    import torch
+
+    from manifoldflow.__main__ import main
+
+    with Path(errors).open("w") as file:
+        os.dup2(file.fileno(), 2)
+    # Where the tests run in the background, children would inherit that the signal is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    torch.set_num_threads(1)
+    sys.argv = ["manifoldflow", *arguments]
+    main()
