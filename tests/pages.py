@@ -11,9 +11,9 @@ def blocks(page, language="python"):
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
-def run_python(page):
+def run_python(page, language="python"):
     """Run a page's Python, block after block in one namespace, which is returned."""
     names = {}
-    for block in blocks(page):
+    for block in blocks(page, language):
         exec(compile(block, page, "exec"), names)
     return names

@@ -65,6 +65,17 @@ def test_the_page_on_interpolation_runs():
     assert tuple(names["walks"].shape) == (5, 8, 33, 4, 16, 16)
 
 
+@pytest.mark.slow
+def test_the_page_on_latent_directions_runs(capsys):
+    names = run_python("docs/tutorials/latent_directions.md", "{code-cell}")
+    assert tuple(names["draws"]["middle"].shape) == (100, 3)
+    assert names["direction_rhat"](names["chains"]) < 1.1
+    assert (names["draws"]["middle"].mean(0) - names["plain"]["middle"].mean(0)).norm() < 0.1
+    printed = capsys.readouterr().out
+    assert "divergences 0" in printed
+    assert "[True, False] for the truth" in printed
+
+
 @pytest.mark.parametrize(
     ("page", "names"),
     [("interpolation.md", METHODS), ("data.md", DATA_SETS), ("data.md", POINT_SETS)],
