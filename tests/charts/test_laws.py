@@ -120,8 +120,9 @@ def test_shapes(build):
     for call in (lambda: chart(torch.zeros(2, 5)), lambda: chart.inv(torch.zeros(2, n + 1))):
         with pytest.raises(ValueError, match=r"expected shape \(\*batch, "):
             call()
-    with pytest.raises(ValueError, match="shape: expected"):
-        chart.forward_shape((7,))
+    for shape in ((7,), ()):
+        with pytest.raises(ValueError, match="shape: expected"):
+            chart.forward_shape(shape)
 
 
 @every_chart
