@@ -105,11 +105,17 @@ def figure_with_axes(
 def line_style(number: int) -> dict[str, Any]:
     """Colour, dashes and marker of the curve of that number, told apart without colours too."""
     return {
-        "color": COLOURS[number % len(COLOURS)],
+        "color": _on_paper(COLOURS[number % len(COLOURS)]),
         "linestyle": _LINES[number % len(_LINES)],
         "marker": _MARKERS[number % len(_MARKERS)],
         "markersize": 4,
     }
+
+
+def _on_paper(colour: str) -> str:
+    """A colour of a line; on dark paper, where the darker ones would not show, half-way to the ink."""
+    paper, ink, own = (np.array(to_rgb(c)) for c in (rcParams["figure.facecolor"], rcParams["text.color"], colour))
+    return colour if paper.mean() > ink.mean() else to_hex((own + ink) / 2)
 
 
 def point_style(options: dict[str, Any]) -> dict[str, Any]:
@@ -123,7 +129,7 @@ def point_style(options: dict[str, Any]) -> dict[str, Any]:
 def path_style(number: int) -> dict[str, Any]:
     """The look of the path of that number: its colour in a border of the paper's, which shows on any density."""
     return {
-        "color": COLOURS[number % len(COLOURS)],
+        "color": _on_paper(COLOURS[number % len(COLOURS)]),
         "linewidth": 2,
         "path_effects": [withStroke(linewidth=3.6, foreground=shade(0))],
     }

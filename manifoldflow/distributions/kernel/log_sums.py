@@ -20,6 +20,8 @@ __all__ = ["Terms", "log_sums"]
 
 _SHARE = 1e-8  # of a sum may be left out
 _BLOCK = 1 << 18  # terms at once: 2 MiB, which the cache holds
+_NOTHING = -700.0  # below, exponentials are denormal numbers, which take six times as long
+_NEVER = -1e300  # log height of a term of no weight; of -inf the gradients would be NaN
 _WHOLE = 1 << 21  # up to so many terms, sorting costs more than it saves
 _TILE = 32  # points of a tile
 _LOW = 8  # coordinates: in more, balls hold little
@@ -65,18 +67,30 @@ def log_sums(x: Tensor, terms: Terms, *, leave_one_out: bool = False, dense: boo
 
 def _plain(x: Tensor, terms: Terms, own: Tensor | None) -> Tensor:
     """All terms at once, from one matrix product; `own` is the term that each point leaves out."""
-    y, h, k = terms
-    # h - k |x - y|^2 / 2 as a product of (x, |x|^2, 1) with (k y, -k/2, h - k |y|^2 / 2)
-    right = torch.cat([k[:, None] * y, -0.5 * k[:, None], (h - 0.5 * k * y.square().sum(-1))[:, None]], dim=-1)
-    left = torch.cat([x, x.square().sum(-1, keepdim=True), torch.ones_like(x[:, :1])], dim=-1)
-    logs = left @ right.mT
+    logs = _left(x) @ _right(terms).mT
     if own is not None:
-        logs = torch.where(own[:, None] == torch.arange(len(y), device=x.device), -math.inf, logs)
+        logs = torch.where(own[:, None] == torch.arange(len(terms.centres), device=x.device), -math.inf, logs)
+    return _added(logs)
+
+
+def _left(x: Tensor) -> Tensor:
+    """Rows (x, |x|^2, 1), of which the product with the other side's is h - k |x - y|^2 / 2."""
+    return torch.cat([x, x.square().sum(-1, keepdim=True), torch.ones_like(x[..., :1])], dim=-1)
+
+
+def _right(terms: Terms) -> Tensor:
+    """Rows (k y, -k / 2, h - k |y|^2 / 2)."""
+    y, h, k = terms
+    return torch.cat([k[:, None] * y, -0.5 * k[:, None], (h - 0.5 * k * y.square().sum(-1))[:, None]], dim=-1)
+
+
+def _added(logs: Tensor) -> Tensor:
+    """`logsumexp` over the last axis; may write into `logs`."""
     if logs.requires_grad or not is_eager():
         return logs.logsumexp(-1)
     top = logs.amax(-1, keepdim=True)
-    top = torch.where(top.isfinite(), top, 0.0)
-    return logs.sub_(top).exp_().sum(-1).log() + top[:, 0]
+    logs = logs.sub_(torch.where(top.isfinite(), top, 0.0)).clamp_(min=_NOTHING)
+    return logs.exp_().sum(-1).log() + top[..., 0]
 
 
 def _sparse(x: Tensor, terms: Terms, own: Tensor | None) -> Tensor | None:
@@ -84,28 +98,50 @@ def _sparse(x: Tensor, terms: Terms, own: Tensor | None) -> Tensor | None:
     with torch.no_grad():
         tiles = _tiles(x, _TILE)
         group = max(1, 1 << (max(len(tiles).bit_length() - 1, 0) // 2))  # so many tiles first look together
-        work, total = [], 0
+        near: list[Tensor] = []
+        total = 0
         for several in tiles.split(group):
             (wide,) = _kept(x[several.flatten()][None], terms, leave_one_out=own is not None)
-            near = _kept(x[several], terms.at(wide), leave_one_out=own is not None)
-            work += [(tile, wide[index]) for tile, index in zip(several, near)]
-            total += sum(map(len, near))
-            if total > _WORTH * len(work) * len(terms.centres):
+            found = _kept(x[several], terms.at(wide), leave_one_out=own is not None)
+            near += [wide[index] for index in found]
+            total += sum(map(len, found))
+            if total > _WORTH * len(near) * len(terms.centres):
                 return None
-    parts = []
-    for tile, index in work:
-        near_terms = terms.at(index)
-        for t in tile.split(max(1, _BLOCK // len(index))):
-            parts.append(_plain(x[t], near_terms, None if own is None else _position(index, t)))
+    # A row for the places that a tile with few terms leaves empty: a term of no weight.
+    right = torch.nn.functional.pad(_right(terms), (0, 0, 0, 1))
+    right = right + torch.nn.functional.pad(right.new_tensor([[_NEVER]]), (right.shape[1] - 1, 0, len(right) - 1, 0))
+    order = sorted(range(len(near)), key=lambda i: len(near[i]))
+    parts = [_several(x, tiles, near, right, some, own is not None) for some in _batches(near, order)]
     place = torch.empty(len(x), dtype=torch.long, device=x.device)
-    place[tiles.flatten()] = torch.arange(tiles.numel(), device=x.device)
+    place[tiles[order].flatten()] = torch.arange(tiles.numel(), device=x.device)
     return torch.cat(parts)[place]
 
 
-def _position(index: Tensor, wanted: Tensor) -> Tensor:
-    """Where in the increasing `index` each wanted number stands, -1 where it does not."""
-    place = torch.searchsorted(index, wanted).clamp(max=max(len(index) - 1, 0))
-    return torch.where(index[place] == wanted, place, -1)
+def _batches(near: list[Tensor], order: list[int]) -> list[list[int]]:
+    """Tiles by increasing number of terms, cut so that each batch fits the cache and none is padded to the double."""
+    batches: list[list[int]] = []
+    for i in order:
+        last = batches[-1] if batches else []
+        fits = last and _TILE * (len(last) + 1) * len(near[i]) <= _BLOCK and len(near[i]) <= 2 * len(near[last[0]])
+        if fits:
+            last.append(i)
+        else:
+            batches.append([i])
+    return batches
+
+
+def _several(
+    x: Tensor, tiles: Tensor, near: list[Tensor], right: Tensor, which: list[int], leave_one_out: bool
+) -> Tensor:
+    """The sums at the points of some tiles, one tile after the other."""
+    index = torch.nn.utils.rnn.pad_sequence([near[i] for i in which], batch_first=True, padding_value=len(right) - 1)
+    columns, parts = right[index].mT, []
+    for points in tiles[which].split(max(1, _BLOCK // index.numel()), dim=1):
+        logs = _left(x[points]) @ columns
+        if leave_one_out:
+            logs = torch.where(points[..., None] == index[:, None], -math.inf, logs)
+        parts.append(_added(logs))
+    return torch.cat(parts, 1).flatten()
 
 
 def _tiles(x: Tensor, size: int) -> Tensor:

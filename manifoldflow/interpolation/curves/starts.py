@@ -66,8 +66,9 @@ class GraphStart:
         self.samples = energy.domain.enter(samples.detach())
         self._search = NearestNeighbors(n_neighbors=neighbours).fit(self.samples.cpu().numpy())
         near = self._search.kneighbors(return_distance=False)
-        self._rows = np.repeat(np.arange(len(samples)), neighbours)
-        self._columns = near.reshape(-1)
+        pairs = np.stack([np.repeat(np.arange(len(samples)), neighbours), near.reshape(-1)])
+        # Both ends of an edge may name it, and each names itself.
+        self._rows, self._columns = np.unique(np.sort(pairs[:, pairs[0] != pairs[1]], axis=0), axis=1)
         self._weights = self._costs(self.samples[self._rows], self.samples[self._columns])
 
     def _costs(self, first: Tensor, last: Tensor) -> np.ndarray:

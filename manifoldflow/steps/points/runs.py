@@ -9,7 +9,7 @@ from ...data import PointSplit
 from ...data.layouts import Layout
 from ...errors import DataError
 from ...evaluation import Estimate
-from ...evaluation.certify import log_densities, mean_estimate
+from ...evaluation.certify import log_densities, mean_estimate, split_hash
 from ...files import MARKER, damaged, resumable_folder, unfinished
 from ...training import TrainSettings
 from ...training.checkpoint import CHECKPOINTS
@@ -134,9 +134,18 @@ def _train(
     return PointsRecord.from_json(marker)
 
 
+_controls: dict[tuple[str, str, int], Fitted[KernelModel]] = {}
+
+
 def control_of(split: PointSplit, seed: int) -> Fitted[KernelModel]:
-    """The kernel density beside which every model stands."""
-    return KernelModel.fit(split, ModelChoice("kde", training=TrainSettings(seed=seed)), folder=Path())
+    """The kernel density beside which every model stands; the last one is remembered, since three steps ask for it."""
+    # A split's own hash is of training and test points; the validation points choose the bandwidth.
+    key = (repr(split.train.space), split_hash(split.train.points, split.validation.points), seed)
+    if key not in _controls:
+        _controls.clear()
+        choice = ModelChoice("kde", training=TrainSettings(seed=seed))
+        _controls[key] = KernelModel.fit(split, choice, folder=Path())
+    return _controls[key]
 
 
 def _result(fitted: Fitted[Any], split: PointSplit, control: Fitted[Any]) -> PointsResult:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 from torch.distributions import Categorical
+from tqdm import tqdm
 
 from ..._geomstats import Manifold
 from ...checks import check_number
@@ -25,6 +26,8 @@ _FEW = 20
 """Of fewer validation points no bandwidth is chosen."""
 _COMPONENTS = 1, 2, 4, 8, 16, 32, 64, 128
 _MOST = 1e5
+_QUICK: dict[str, Any] = {"starts": 2, "iterations": 60, "tolerance": 1e-5}
+"""How numbers of components are compared; the best of them is then fitted to the end."""
 
 
 class KernelModel(PointModel):
@@ -114,7 +117,8 @@ class MixtureModel(PointModel):
     """A mixture of von Mises-Fisher laws, of Dirichlet laws on simplices, of wrapped normals on tori and R^d.
 
     The number of components is 1, 2, 4 ... 128, whichever the validation points find most probable, unless it is given;
-    after the training's time limit no larger number is tried.
+    after the training's time limit no larger number is tried. Numbers are compared after a short fit, and the best is
+    fitted on.
 
     Args:
         space: Where the points live.
@@ -144,18 +148,26 @@ class MixtureModel(PointModel):
         began = time.perf_counter()
         space, train, validation = split.train.space, split.train.points, split.validation.points
         kind, best, loss, worse = component_kind(space), None, math.inf, 0
-        counts = _COMPONENTS if choice.components is None else (choice.components,)
-        for count in [c for c in counts if c <= len(train)] or [len(train)]:
-            mixture = _quiet_fit(kind, train, count, space, choice.training.seed)
-            found = mean_nll(mixture, validation)
-            if best is None or found < loss:
-                best, loss, worse = mixture, found, 0
-            else:
-                worse += 1
-            late = time.perf_counter() - began > (choice.training.max_seconds or math.inf)
-            if worse == 2 or late:
-                break
+        seed, counts = choice.training.seed, _COMPONENTS if choice.components is None else (choice.components,)
+        counts = tuple(c for c in counts if c <= len(train)) or (len(train),)
+        quick = _QUICK if len(counts) > 1 else {}
+        with tqdm(total=len(counts), desc="mixture", disable=not progress, leave=False, ncols=80) as bar:
+            for count in counts:
+                bar.set_postfix_str(f"{count} components")
+                mixture = _quiet_fit(kind, train, count, space, seed, **quick)
+                found = mean_nll(mixture, validation)
+                if best is None or found < loss:
+                    best, loss, worse = mixture, found, 0
+                else:
+                    worse += 1
+                bar.update()
+                late = time.perf_counter() - began > (choice.training.max_seconds or math.inf)
+                if worse == 2 or late:
+                    break
         assert best is not None
+        if quick and len(best.mixture_distribution.logits) > 1:
+            further = _quiet_fit(kind, train, len(best.mixture_distribution.logits), space, seed, start_from=best)
+            best = min(best, further, key=lambda mixture: mean_nll(mixture, validation))
         bound = best.fitting is not None and best.fitting.at_bound
         note = "a component of the mixture sits on copies of a point" if bound else ""
         law = best.component_distribution
@@ -187,8 +199,8 @@ class MixtureModel(PointModel):
         return len(self.logits) - 1 + self._family.parameters(len(self.logits), self.space.shape[0])
 
 
-def _quiet_fit(kind: type, points: Tensor, count: int, space: Manifold, seed: int) -> Mixture:
+def _quiet_fit(kind: type, points: Tensor, count: int, space: Manifold, seed: int, **options: Any) -> Mixture:
     """`fit_mixture` without its warning, which the note repeats."""
     with seeded(seed), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return fit_mixture(kind, points, count, space=space, most=_MOST)
+        return fit_mixture(kind, points, count, space=space, most=_MOST, **options)
