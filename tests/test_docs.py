@@ -6,6 +6,7 @@ import re
 import runpy
 
 import pytest
+import torch
 
 import manifoldflow as mf
 from manifoldflow.data import DATA_SETS, POINT_SETS
@@ -92,6 +93,36 @@ def test_the_example_of_latent_diffusion_runs(capsys):
     assert tuple(found["walks"].shape) == (3, 9, 4, 64, 64)
     assert abs(float(found["norms"].mean()) / 128 - 1) < 0.02
     assert "norm along the path" in capsys.readouterr().out
+
+
+def test_the_example_of_an_autoencoder_runs(capsys):
+    found = runpy.run_path(str(DOCS / "examples" / "torch_vae.py"))
+    assert tuple(found["images"].shape) == (100, 9, 8, 8)
+    figures = dict(re.findall(r"^(\w+) +typicality halfway ([\d.]+)", capsys.readouterr().out, flags=re.MULTILINE))
+    assert float(figures["linear"]) < float(figures["matched"])
+
+
+def test_the_example_of_a_flow_of_zuko_runs():
+    found = runpy.run_path(str(DOCS / "examples" / "zuko_flow.py"))
+    ways = {"straight": found["straight"], **found["paths"]}
+    with torch.no_grad():
+        halfway = {name: float(found["flow"]().log_prob(points[:, 10]).median()) for name, points in ways.items()}
+    assert min(halfway["linear"], halfway["matched"]) > halfway["straight"] + 1
+    assert float(found["difference"]) < 1e-4
+
+
+def test_the_example_of_diffusers_makes_its_films(tmp_path):
+    pytest.importorskip("diffusers")
+    pytest.importorskip("transformers")
+    found = runpy.run_path(str(DOCS / "examples" / "diffusion_pipeline.py"))
+    films = found["main"](None, str(tmp_path), frames=4, steps=2)
+    assert {name: len(film) for name, film in films.items()} == dict.fromkeys(films, 4)
+    assert len(films) == len(list(tmp_path.glob("*.png"))) == 5
+    spread = {
+        name: (film[1:] - film[:-1]).flatten(1).norm(dim=1) for name, film in films.items() if name != "three prompts"
+    }
+    ratios = {name: float(step.max() / step.min()) for name, step in spread.items()}
+    assert ratios["evenly spaced"] < ratios["matched"]
 
 
 def test_every_figure_of_the_gallery_is_shown_with_its_command():
