@@ -124,6 +124,7 @@ def tiny_pipeline() -> StableDiffusionPipeline:
         num_attention_heads=2,
         max_position_embeddings=8,
         pad_token_id=0,
+        bos_token_id=1,
         eos_token_id=1,
     )
     unet = UNet2DConditionModel(
@@ -137,7 +138,9 @@ def tiny_pipeline() -> StableDiffusionPipeline:
         norm_num_groups=4,
     )
     vae = AutoencoderKL(block_out_channels=(8,), latent_channels=4, norm_num_groups=4)
-    scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1)
+    scheduler = DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, clip_sample=False
+    )
     return StableDiffusionPipeline(
         vae=vae.eval(),
         text_encoder=CLIPTextModel(text).eval(),

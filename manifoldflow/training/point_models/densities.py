@@ -148,8 +148,8 @@ class MixtureModel(PointModel):
         began = time.perf_counter()
         space, train, validation = split.train.space, split.train.points, split.validation.points
         kind, best, loss, worse = component_kind(space), None, math.inf, 0
-        seed, counts = choice.training.seed, _COMPONENTS if choice.components is None else (choice.components,)
-        counts = tuple(c for c in counts if c <= len(train)) or (len(train),)
+        seed, wanted = choice.training.seed, _COMPONENTS if choice.components is None else (choice.components,)
+        counts = [c for c in wanted if c <= len(train)] or [len(train)]
         quick = _QUICK if len(counts) > 1 else {}
         with tqdm(total=len(counts), desc="mixture", disable=not progress, leave=False, ncols=80) as bar:
             for count in counts:
