@@ -18,6 +18,7 @@ from .warmup import Masses, warm_up
 __all__ = ["GeodesicHMC", "Move", "Phase"]
 
 _WORST_ERROR = 1000.0  # of the energy, from which on a path has diverged, as in Stan
+_LONGEST, _JITTER = 1.67, 0.1  # of a step at adapted masses: never less than a quarter of an oscillation when longest
 _KICK = 0.21178  # the outer kicks' share of a step: of all two-stage schemes the one that best keeps an energy
 
 
@@ -64,7 +65,11 @@ class GeodesicHMC(MCMCKernel):
     A step is of two stages, that is, of two gradients and two geodesics with three kicks, the outer ones of 0.21178 of
     it: for the same acceptance it is more than twice as long as one of the leapfrog method, all the more in high
     dimension. Each path has a random number of steps, between half and three halves of `trajectory_length /
-    step_size`, since paths of one length can return to where they began.
+    step_size`, and steps of up to a tenth more or less, since paths of one length can return to where they began.
+
+    With adapted masses coordinates oscillate at about one radian a unit of time, and a longest step of 1.67 keeps a path
+    of one step near a quarter of an oscillation, where it forgets its start: energy alone would allow steps of more than
+    2 in low dimension, which go to the other side and leave the squares of coordinates as they were.
 
     The `initial_params` of `MCMC`, and what `sample` returns, are the points themselves for sites on manifolds, and
     unconstrained values for others, as in Pyro. Samples are on the manifold to rounding. `MCMC.diagnostics` has
@@ -171,7 +176,7 @@ class GeodesicHMC(MCMCKernel):
 
     @property
     def step_size(self) -> float:
-        """The step size in use, bounded where a step would go around a sphere."""
+        """The step size in use, bounded where a step would go around a sphere or past a quarter of an oscillation."""
         return min(self._adapter.step_size, self._longest_step)
 
     @property
@@ -201,7 +206,7 @@ class GeodesicHMC(MCMCKernel):
         warm = self._t < self._warmup_steps
         self._t += 1
         start = self._phase._replace(p=self._target.geodesics.momentum(self._phase.q, self.inverse_mass))
-        move = self._move(start, self.step_size)
+        move = self._move(start, self.step_size * (1 + _JITTER * (2 * _uniform() - 1)))
         self._phase = move.phase
         count = self._t if warm else self._t - self._warmup_steps
         self._mean_accept_prob += (move.accept_prob - self._mean_accept_prob) / count
@@ -251,7 +256,10 @@ class GeodesicHMC(MCMCKernel):
 
     @property
     def _longest_step(self) -> float:
-        return self._target.geodesics.longest_step(self.inverse_mass) if self._target else math.inf
+        if not self._target:
+            return math.inf
+        around = self._target.geodesics.longest_step(self.inverse_mass)
+        return min(around, _LONGEST) if self._adapter.mass_matrix_adapter.adapted else around
 
     def _adapt(self, accept_prob: float) -> None:
         if self._adapter.step_size >= self._longest_step:  # a longer step would not be taken: do not ask for one

@@ -14,12 +14,13 @@ __all__ = ["Masses", "warm_up"]
 class Masses:
     """Inverse masses: the variance of each flat coordinate; of a sphere, the variance of a point over its dimension.
 
-    It answers what `WarmupAdapter` asks of a mass matrix.
+    It answers what `WarmupAdapter` asks of a mass matrix; `adapted` says whether a window has set them.
     """
 
     def __init__(self, geodesics: Geodesics, like: Tensor) -> None:
         self.geodesics = geodesics
         self.inverse = geodesics.unit_inverse_mass(like)
+        self.adapted = False
         self._seen = WelfordCovariance(diagonal=True)
 
     def configure(self, shape: Any, adapt: bool, options: Any) -> None:
@@ -32,6 +33,7 @@ class Masses:
     def end_adaptation(self) -> None:
         """Set the masses from the positions of a window, and forget these."""
         self.inverse = self.geodesics.inverse_mass(self._seen.get_covariance())
+        self.adapted = True
         self._seen.reset()
 
 

@@ -217,6 +217,19 @@ def test_steps_are_reversible_and_of_second_order():
     assert kernel._gradients == 2 * (5 + 10 + 10)
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_steps_end_near_a_quarter_of_an_oscillation_once_masses_are_adapted(kernel):
+    def model():
+        pyro.sample("x", dist.Normal(torch.zeros(3, **DOUBLE), 50.0).to_event(1))
+
+    def step(**options):
+        mcmc = run(model, kernel=kernel, samples=4, warmup=100, **options)
+        return mcmc.diagnostics()["step size"]["chain 0"]
+
+    assert 0.5 < step() <= 1.67
+    assert step(adapt_mass_matrix=False) > 20
+
+
 def test_paths_end_at_a_quarter_of_an_oscillation():
     def model():
         pyro.sample("x", dist.Normal(torch.zeros(30, dtype=torch.float64), 1.0).to_event(1))
