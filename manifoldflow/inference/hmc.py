@@ -67,9 +67,9 @@ class GeodesicHMC(MCMCKernel):
     dimension. Each path has a random number of steps, between half and three halves of `trajectory_length /
     step_size`, and steps of up to a tenth more or less, since paths of one length can return to where they began.
 
-    With adapted masses coordinates oscillate at about one radian a unit of time, and a longest step of 1.67 keeps a path
-    of one step near a quarter of an oscillation, where it forgets its start: energy alone would allow steps of more than
-    2 in low dimension, which go to the other side and leave the squares of coordinates as they were.
+    With adapted masses coordinates oscillate at about one radian a unit of time, and a longest step of 1.67 keeps a
+    path of one step near a quarter of an oscillation, where it forgets its start. Energy alone would allow longer ones
+    in low dimension, which go to the other side and leave the squares of coordinates as they were.
 
     The `initial_params` of `MCMC`, and what `sample` returns, are the points themselves for sites on manifolds, and
     unconstrained values for others, as in Pyro. Samples are on the manifold to rounding. `MCMC.diagnostics` has
