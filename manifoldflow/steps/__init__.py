@@ -2,6 +2,7 @@
 
 from .demo import DemoSize, run_demo
 from .evaluate import evaluate_step
+from .globe import GlobePaths, Trip, draw_globe, paths_on_the_globe
 from .interpolate import DEMO_METHODS, interpolate_step
 from .reporting import report_step
 from .solve import ends_step, solve_step
@@ -12,12 +13,16 @@ __all__ = [
     "DEMO_METHODS",
     "DataChoice",
     "DemoSize",
+    "GlobePaths",
     "InterpolationRecord",
     "TrainedRun",
+    "Trip",
+    "draw_globe",
     "ends_step",
     "evaluate_step",
     "interpolate_step",
     "load_run",
+    "paths_on_the_globe",
     "report_step",
     "resume_training",
     "run_demo",

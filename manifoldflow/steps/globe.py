@@ -39,6 +39,10 @@ class Trip:
         start, end: Names.
         places: Latitude and longitude of both in degrees.
         view: Latitude and longitude of the middle of the picture in degrees.
+
+    Example:
+        >>> Trip("Lima", "Quito", ((-12.0, -77.0), (-0.2, -78.5)), view=(0, -80)).end
+        'Quito'
     """
 
     start: str
@@ -118,7 +122,15 @@ def _remembered(density: KernelDensity) -> Callable[[Tensor], Tensor]:
 
 
 def draw_globe(shown: GlobePaths, page: str = "light") -> Figure:
-    """One globe for each trip, side by side, for a "light" or a "dark" page, as a figure of pyplot's."""
+    """One globe for each trip, side by side, for a "light" or a "dark" page, as a figure of pyplot's.
+
+    Args:
+        shown: What `paths_on_the_globe` returns.
+        page: "light" or "dark".
+
+    Raises:
+        ValueError: Another page.
+    """
     with theme(page):
         figure = pyplot.figure(figsize=(5 * len(shown.trips), 5.4), layout="constrained")
         for i, (trip, ax) in enumerate(zip(shown.trips, figure.subplots(1, len(shown.trips), squeeze=False).flat)):
