@@ -1,4 +1,4 @@
-"""Where a Gaussian's draws are, in the plane through two of them: a disc in two dimensions, a soap bubble in many.
+"""How far from the middle a Gaussian's draws are: in many dimensions on a soap bubble, which a straight line leaves.
 
 python docs/gallery/soap_bubble.py [FIGURE.png [light|dark]]
 """
@@ -16,7 +16,7 @@ paths = {"linear": ("#d55e00", "--"), "matched": ("#56b4e9", "-")}
 side = torch.linspace(-1.6, 1.6, 400)
 radius = torch.hypot(side[:, None], side)
 with theme(*(sys.argv[2:] or ["light"])):
-    figure, axes = plt.subplots(1, 4, figsize=(10, 3), layout="constrained")
+    figure, axes = plt.subplots(1, 4, figsize=(10, 3.3), layout="constrained")
     for ax, n in zip(axes, (2, 8, 64, 784)):
         # The density of the norm r sqrt(n) over that of its likeliest value, in logs: (n - 1) log r - n r^2 / 2.
         log = (n - 1) * radius.log() - n * radius.square() / 2

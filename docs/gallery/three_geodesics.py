@@ -1,4 +1,4 @@
-"""One pair of compositions, three metrics of the simplex, and what is likely under a Dirichlet law.
+"""Two pairs of compositions, three metrics of the simplex, and what is likely under a Dirichlet law.
 
 python docs/gallery/three_geodesics.py [FIGURE.png [light|dark]]
 """
@@ -12,7 +12,7 @@ import manifoldflow as mf
 from manifoldflow.plots import plot_simplex, theme
 
 law = mf.Dirichlet(torch.tensor([4.0, 2.5, 2.0]))
-pairs = torch.tensor([[[0.93, 0.05, 0.02], [0.03, 0.12, 0.85]], [[0.80, 0.19, 0.01], [0.01, 0.90, 0.09]]])
+pairs = torch.tensor([[[0.93, 0.05, 0.02], [0.03, 0.12, 0.85]], [[0.70, 0.02, 0.28], [0.02, 0.90, 0.08]]])
 times = torch.linspace(0, 1, 200)
 titles = {"euclidean": "Euclidean", "fisher_rao": "Fisher-Rao", "aitchison": "Aitchison"}
 with theme(*(sys.argv[2:] or ["light"])):
