@@ -29,21 +29,24 @@ def _is_command(*first: str) -> bool:
 
 @contextmanager
 def _ending_at_once() -> Iterator[None]:
-    """Let SIGINT end the command here and now, while it imports: some extension modules swallow a KeyboardInterrupt."""
-    before = signal.getsignal(signal.SIGINT)
-    if not _is_command() or before is not signal.default_int_handler:
+    """Let SIGINT and SIGTERM end the command here and now, while it imports and has not begun.
+
+    Some extension modules swallow a KeyboardInterrupt.
+    """
+    if not _is_command() or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
 
     def end(number: int, frame: FrameType | None) -> None:
         os.write(2, b"manifoldflow: interrupted; nothing was written\n")
-        os._exit(130)
+        os._exit(128 + number)
 
-    signal.signal(signal.SIGINT, end)
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 try:

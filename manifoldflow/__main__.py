@@ -8,8 +8,12 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line."""
     with _ending_at_once():
+        from typer.main import get_command
+
         from .cli import app
-    app()
+
+        command = get_command(app)
+    command()
 
 
 if __name__ == "__main__":

@@ -147,6 +147,18 @@ def test_two_sided_index_sees_the_soap_bubble():
     assert torch.autograd.gradcheck(two_sided.log, (z,))
 
 
+@pytest.mark.parametrize("rounding", [0.0, 0.05, 1.0])
+def test_a_rounded_two_sided_index_is_an_arc_of_a_hyperbola(rounding):
+    """In d = 2 r - 1 it is (R - sqrt(d^2 + w^2)) / (R - w) with R = sqrt(1 + w^2): 0 at the ends, 1 in the middle."""
+    index = TwoSidedIndex(CallableIndex(lambda z: z[..., 0]), rounding=rounding)
+    r = torch.linspace(0.01, 0.99, 25, dtype=DOUBLE)[:, None].requires_grad_()
+    d, top = 2 * r[..., 0].detach() - 1, math.sqrt(1 + rounding**2)
+    expected = (top - (d * d + rounding**2).sqrt()) / (top - rounding)
+    found = index(r)
+    torch.testing.assert_close(found, expected)
+    assert torch.autograd.grad(found.sum(), r)[0].isfinite().all()  # also at r = 1/2
+
+
 def test_indices_move_with_their_module():
     index = density_index(semicircle(4), samples=100).regularised()
     assert {name for name, _ in index.named_buffers()} >= {"index.coefficients", "index.start"}
