@@ -108,8 +108,8 @@ class PathProfile(Record):
         base, path, method: Which.
         statistic: What `path_quantiles` (3, m) and `base_quantiles` (3,) are quantiles of: 5, 50 and 95 %.
         times: (m,).
-        z_score, typicality, ks, pixel_speed, feature_speed, nearer_end, nearest_training,
-            nearest_training_features: As in `Profile` and `Motion`.
+        z_score, typicality, ks, pixel_speed, feature_speed: As in `Profile` and `Motion`.
+        nearer_end, nearest_training, nearest_training_features: As in `Motion`.
         shown_pairs: The first pairs one by one.
         frechet_draws: The Frechet distance over all times of resampled pairs, the same pairs for every path.
     """
