@@ -77,6 +77,13 @@ def test_the_page_on_latent_directions_runs(capsys):
     assert "[True, False] for the truth" in printed
 
 
+@pytest.mark.slow
+def test_the_page_on_regression_with_directions_runs():
+    names = run_python("docs/tutorials/regression_directions.md", "{code-cell}")
+    assert tuple(names["draws"]["s"].shape) == (100, 8, 5, 2)
+    assert abs(float(names["degrees"](names["cap"].centre)) - 90) < 20
+
+
 @pytest.mark.parametrize(
     ("page", "names"),
     [("interpolation.md", METHODS), ("data.md", DATA_SETS), ("data.md", POINT_SETS)],
