@@ -1,4 +1,4 @@
-"""Places on the Earth: held-out nats beside those of a kernel density, with certificates."""
+"""Data sets of the field, places on the Earth and angles of RNA: held-out nats beside those of a kernel density."""
 
 import argparse
 import time
@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 from benchmarks.earth import places, split, spread
+from manifoldflow.data import load_points
 from manifoldflow.distributions import Ensemble, KernelDensity, VonMisesFisher, fit_mixture, mix_densities
 from manifoldflow.evaluation import certify
 from manifoldflow.flows.matching import FlowMatching, Solver, VectorField
-from manifoldflow.manifolds import Hypersphere
+from manifoldflow.manifolds import Hypersphere, Torus
 
 from .training import batches, train
 
-__all__ = ["earth"]
+__all__ = ["earth", "rna"]
 
 
 def earth(arguments: argparse.Namespace) -> None:
@@ -74,3 +75,34 @@ def earth_seed(name: str, points: Tensor, seed: int, arguments: argparse.Namespa
     print(f"{name}, seed {seed}: {seconds:.0f} s to fit, {flow.evaluations} evaluations a solution", flush=True)
     print(f"{name}, seed {seed}: weights of flow, base and kernel density {shares}", flush=True)
     return figures
+
+
+def rna(arguments: argparse.Namespace) -> None:
+    """Print what each seed gave for the seven torsion angles of RNA, then a row for each model."""
+    if arguments.rna is None:
+        raise SystemExit("rna: pass --rna FILE, a table of torsion angles")
+    space = Torus(7)
+    points = load_points(arguments.rna, space="torus", columns="3-9", unit="degrees").points.float()
+    found: dict[str, list[float]] = {}
+    for seed in arguments.seeds:
+        fit, validation, test = split(points, seed)
+        torch.manual_seed(seed)
+        began = time.process_time()
+        kernel = KernelDensity.fit(fit, space=space, method="adaptive")
+        field = VectorField(space, hidden=arguments.hidden, layers=5)
+        flow = FlowMatching(space, field=field, coupling=arguments.coupling, solver=Solver(tolerance=1e-4))
+        train(flow, batches(fit, arguments.batch), arguments.steps)
+        seconds = time.process_time() - began
+        model = flow.distribution()
+        models = {"kernel density": kernel, "flow matching": model}
+        models["ensemble of the two"] = mix_densities([model, kernel], validation)
+        for label, law in models.items():
+            with torch.no_grad():
+                losses = -law.log_prob(test)
+            found.setdefault(label, []).append(float(losses.mean()))
+            error = float(losses.std()) / len(test) ** 0.5
+            print(f"seed {seed}, {label}: {found[label][-1]:.3f} ± {error:.3f} nats", flush=True)
+        print(f"seed {seed}: {seconds:.0f} s to fit, {flow.evaluations} evaluations a solution", flush=True)
+    print(f"\n| nats, {len(arguments.seeds)} seeds | held out |\n|---|---|")
+    for label, figures in found.items():
+        print(f"| {label} | {spread(figures)} |")
