@@ -57,7 +57,7 @@ def checkerboard(arguments: argparse.Namespace) -> None:
     for name in arguments.spaces:
         torch.manual_seed(0)
         space, board = BOARDS[name]
-        field = VectorField(space, hidden=arguments.hidden, layers=4, waves=64, wave_number=5.0)
+        field = VectorField(space, hidden=arguments.hidden, layers=4, waves=256, wave_number=10.0)
         flow = FlowMatching(space, field=field, coupling=arguments.coupling)
         seconds = train(flow, partial(board, arguments.batch), arguments.steps, rate=6e-3)
         flow.solver = Solver(tolerance=1e-4)
