@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Transform
 
 from ..checks import check_integer, check_number, describe
+from .jumps import Jumps
 from .target import Target
 from .warmup import Masses, warm_up
 
@@ -70,6 +71,9 @@ class GeodesicHMC(MCMCKernel):
     With adapted masses coordinates oscillate at about one radian a unit of time, and a longest step of 1.67 keeps a
     path of one step near a quarter of an oscillation, where it forgets its start. Energy alone would allow longer ones
     in low dimension, which go to the other side and leave the squares of coordinates as they were.
+
+    After a path a direction or an angle may jump to its antipode, which joins the modes of densities of axes. Warm-up
+    tries it; later draws go on if it was accepted there, more often than paths went to the other side by themselves.
 
     The `initial_params` of `MCMC`, and what `sample` returns, are the points themselves for sites on manifolds, and
     unconstrained values for others, as in Pyro. Samples are on the manifold to rounding. `MCMC.diagnostics` has
@@ -140,6 +144,7 @@ class GeodesicHMC(MCMCKernel):
         self._initial_params: dict[str, Tensor] | None = None
         self._last: dict[str, Tensor] | None = None
         self._phase: Phase = None  # type: ignore[assignment]
+        self._jumps: Jumps = None  # type: ignore[assignment]
         self._divergences: list[int] = []
         self.cleanup()
         super().__init__()
@@ -156,10 +161,11 @@ class GeodesicHMC(MCMCKernel):
         if self._adapter.adapt_step_size:
             self._adapter.reset_step_size_adaptation(target.start)
         self._gradients = 0
+        self._jumps = Jumps(target.geodesics)
 
     def cleanup(self) -> None:
         """Forget the model's data and the state of the chain."""
-        self._target = self._phase = None  # type: ignore[assignment]
+        self._target = self._phase = self._jumps = None  # type: ignore[assignment]
         self._initial_params = self._last = None
         self._warmup_steps = self._t = self._moved = self._gradients = 0
         self._mean_accept_prob = 0.0
@@ -203,11 +209,14 @@ class GeodesicHMC(MCMCKernel):
             self._start_at(self._target.position(params))
         if self._t == self._warmup_steps:
             self._gradients, self._mean_accept_prob = 0, 0.0
+            self._jumps.decide()
         warm = self._t < self._warmup_steps
         self._t += 1
         start = self._phase._replace(p=self._target.geodesics.momentum(self._phase.q, self.inverse_mass))
         move = self._move(start, self.step_size * (1 + _JITTER * (2 * _uniform() - 1)))
         self._phase = move.phase
+        if warm or self._jumps.kept:
+            self._jump(start.q)
         count = self._t if warm else self._t - self._warmup_steps
         self._mean_accept_prob += (move.accept_prob - self._mean_accept_prob) / count
         if warm:
@@ -218,6 +227,22 @@ class GeodesicHMC(MCMCKernel):
                 self._divergences.append(count - 1)
         self._last = self._target.params(self._phase.q)
         return self._last
+
+    def _jump(self, before: Tensor) -> None:
+        """Perhaps send a point to its antipode, after a path from `before`."""
+        chosen = self._jumps.choose(self._phase.q)
+        if chosen is None:
+            return
+        point, q = chosen
+        if self._target.are_equal(q, self._phase.q):  # square roots of a composition, of either sign
+            return
+        self._gradients += 1
+        potential, gradient = self._target.energy_and_gradient(q)
+        accept_prob = acceptance(self._phase.potential, potential)
+        if 2 * self._t > self._warmup_steps:
+            self._jumps.note(accept_prob, bool(before[point] @ self._phase.q[point] < 0))
+        if _uniform() < accept_prob:
+            self._phase = Phase(q, self._phase.p, potential, gradient)
 
     def _move(self, start: Phase, step: float) -> Move:
         """One transition from a state with a fresh momentum."""

@@ -116,6 +116,11 @@ class Target:
             for name, t in self.transforms.items()
         }
 
+    def are_equal(self, q: Tensor, other: Tensor) -> bool:
+        """Whether two positions stand for the same values of every site."""
+        a, b = self.params(q), self.params(other)
+        return all(torch.equal(a[name], b[name]) for name in a)
+
     def position(self, params: Mapping[str, Tensor], *, constrained: bool = False) -> Tensor:
         """The position of values by site, all as the model has them if `constrained`; a ValueError unless they fit."""
         if constrained:
