@@ -29,7 +29,12 @@ show_warning_types = True
 
 # Docstrings are plain text: single backticks hold code, as in Markdown.
 default_role = "code"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {
+    "members": True,
+    "show-inheritance": True,
+    # scikit-learn writes these for every estimator; their docstrings refer to its own pages.
+    "exclude-members": "set_fit_request, set_score_request, set_transform_request, set_predict_request",
+}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_inherit_docstrings = False

@@ -199,8 +199,12 @@ class VonMisesFisherMixture(_Directional):
 
     Attributes:
         distribution_: The `Mixture`, a Pyro distribution.
-        weights_, means_, concentrations_: Of the components.
-        n_iter_, converged_, lower_bound_: How the fit went.
+        weights_: Shares of the components.
+        means_: Their mean directions.
+        concentrations_: Their concentrations.
+        n_iter_: Iterations of the chosen start.
+        converged_: Whether they ended before `max_iter`.
+        lower_bound_: Mean log density of the rows.
 
     >>> X = np.random.default_rng(0).normal(size=(200, 8)) + 3 * np.eye(8)[np.arange(200) % 2]
     >>> VonMisesFisherMixture(2, random_state=0).fit(X).weights_.round(2)
