@@ -82,6 +82,8 @@ def test_the_page_on_regression_with_directions_runs():
     names = run_python("docs/tutorials/regression_directions.md", "{code-cell}")
     assert tuple(names["draws"]["s"].shape) == (100, 8, 5, 2)
     assert abs(float(names["degrees"](names["cap"].centre)) - 90) < 20
+    slopes = names["draws"]["slope"].mean(0) / 25
+    torch.testing.assert_close(slopes, torch.tensor([0.0234, 0.0556, 0.0643]), atol=0.01, rtol=0)  # DirichletReg's
 
 
 @pytest.mark.parametrize(
