@@ -100,7 +100,7 @@ def check_many(draws):
 
 @pytest.mark.slow
 def test_moments_of_nuts():
-    mcmc = run(many, samples=250, warmup=100, jit_compile=True)
+    mcmc = run(many, samples=800, warmup=300, jit_compile=True)
     check_many(mcmc.get_samples())
 
 
