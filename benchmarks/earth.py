@@ -100,6 +100,26 @@ def spread(values: list[float]) -> str:
     return f"{numbers.mean():.2f}" + (f" ± {numbers.std():.2f}" if len(values) > 1 else "")
 
 
+def print_by_set(arguments: argparse.Namespace, one_seed: Callable[..., dict[str, float]]) -> None:
+    """Print a row for each model: of what `one_seed(name, points, seed, arguments)` returns for every set and seed."""
+    rows: dict[str, dict[str, str]] = {}
+    for name in arguments.sets:
+        points = places(name, arguments.data)
+        if points is None:
+            print(f"{name}: left out; pass --data with a folder that has {name}.csv")
+            continue
+        found: dict[str, list[float]] = {}
+        for seed in arguments.seeds:
+            for model, figure in one_seed(name, points, seed, arguments).items():
+                found.setdefault(model, []).append(figure)
+        for model, figures in found.items():
+            rows.setdefault(model, {})[name] = spread(figures)
+    print(f"\n| nats, {len(arguments.seeds)} seeds | {' | '.join(arguments.sets)} |")
+    print("|---|" + "---|" * len(arguments.sets))
+    for row, values in rows.items():
+        print(f"| {row} | {' | '.join(values.get(name, '-') for name in arguments.sets)} |")
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

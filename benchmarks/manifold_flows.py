@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.distributions import Categorical
 from torch.nn.functional import normalize
 
-from benchmarks.earth import SETS, places, split, spread
+from benchmarks.earth import SETS, print_by_set, split, spread
 from manifoldflow.data import load_points
 from manifoldflow.distributions import Dirichlet, KernelDensity, Mixture, VonMisesFisher, mix_densities
 from manifoldflow.evaluation import certify, quadrature
@@ -203,22 +203,7 @@ def reverse(arguments: argparse.Namespace) -> None:
 
 def earth(arguments: argparse.Namespace) -> None:
     """Print what each seed gave, then a row for each model."""
-    rows: dict[str, dict[str, str]] = {}
-    for name in arguments.sets:
-        points = places(name, arguments.data)
-        if points is None:
-            print(f"{name}: left out; pass --data with a folder that has {name}.csv")
-            continue
-        found: dict[str, list[float]] = {}
-        for seed in arguments.seeds:
-            for model, figure in earth_seed(name, points, seed, arguments).items():
-                found.setdefault(model, []).append(figure)
-        for model, figures in found.items():
-            rows.setdefault(model, {})[name] = spread(figures)
-    print(f"\n| nats, {len(arguments.seeds)} seeds | {' | '.join(arguments.sets)} |")
-    print("|---|" + "---|" * len(arguments.sets))
-    for row, values in rows.items():
-        print(f"| {row} | {' | '.join(values.get(name, '-') for name in arguments.sets)} |")
+    print_by_set(arguments, earth_seed)
 
 
 def earth_seed(name: str, points: Tensor, seed: int, arguments: argparse.Namespace) -> dict[str, float]:
@@ -253,6 +238,30 @@ def earth_seed(name: str, points: Tensor, seed: int, arguments: argparse.Namespa
     return figures
 
 
+def rna_points(arguments: argparse.Namespace) -> Tensor:
+    """The seven torsion angles of every nucleotide, in radians."""
+    if arguments.rna is None:
+        raise SystemExit("rna: pass --rna FILE, a table of torsion angles")
+    return load_points(arguments.rna, space="torus", columns="3-9", unit="degrees").points.float()
+
+
+def score(models: dict[str, Any], test: Tensor, seed: int, found: dict[str, list[float]]) -> None:
+    """Print the held-out nats of a seed's models, and add them to what was found."""
+    for label, law in models.items():
+        with torch.no_grad():
+            losses = -law.log_prob(test)
+        found.setdefault(label, []).append(float(losses.mean()))
+        error = float(losses.std()) / len(test) ** 0.5
+        print(f"seed {seed}, {label}: {found[label][-1]:.3f} ± {error:.3f} nats", flush=True)
+
+
+def print_held_out(found: dict[str, list[float]]) -> None:
+    """Print a row for each model."""
+    print(f"\n| nats, {max(map(len, found.values()))} seeds | held out |\n|---|---|")
+    for label, figures in found.items():
+        print(f"| {label} | {spread(figures)} |")
+
+
 def rna_flow(train: Tensor, validation: Tensor, seed: int, steps: int) -> Flow:
     """An autoregressive flow: falling noise, weight decay, averaged weights, the best of them on validation points."""
     torch.manual_seed(seed)
@@ -273,9 +282,7 @@ def rna_flow(train: Tensor, validation: Tensor, seed: int, steps: int) -> Flow:
 
 def rna(arguments: argparse.Namespace) -> None:
     """Print what each seed gave, then means and standard deviations."""
-    if arguments.rna is None:
-        raise SystemExit("rna: pass --rna FILE, a table of torsion angles")
-    points = load_points(arguments.rna, space="torus", columns="3-9", unit="degrees").points.float()
+    points = rna_points(arguments)
     found: dict[str, list[float]] = {}
     for seed in arguments.seeds:
         train, validation, test = split(points, seed)
@@ -289,16 +296,9 @@ def rna(arguments: argparse.Namespace) -> None:
         models: dict[str, Any] = {"kernel density": kernel, "one flow": members[0]}
         models[f"ensemble of {len(members)} flows"] = mix_densities(members, validation)
         models["ensemble of flows and kernel density"] = mix_densities([*members, kernel], validation)
-        with torch.no_grad():
-            for label, law in models.items():
-                losses = -law.log_prob(test)
-                found.setdefault(label, []).append(float(losses.mean()))
-                error = float(losses.std()) / len(test) ** 0.5
-                print(f"seed {seed}, {label}: {found[label][-1]:.3f} ± {error:.3f} nats", flush=True)
+        score(models, test, seed, found)
         print(f"seed {seed}: {time.perf_counter() - began:.0f} s of wall time", flush=True)
-    print(f"\n| nats, {len(arguments.seeds)} seeds | held out |\n|---|---|")
-    for label, figures in found.items():
-        print(f"| {label} | {spread(figures)} |")
+    print_held_out(found)
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.earth import places, split, spread
-from manifoldflow.data import load_points
+from benchmarks.earth import print_by_set, split
+from benchmarks.manifold_flows import print_held_out, rna_points, score
 from manifoldflow.distributions import Ensemble, KernelDensity, VonMisesFisher, fit_mixture, mix_densities
 from manifoldflow.evaluation import certify
 from manifoldflow.flows.matching import FlowMatching, Solver, VectorField
@@ -21,22 +21,7 @@ __all__ = ["earth", "rna"]
 
 def earth(arguments: argparse.Namespace) -> None:
     """Print what each seed gave, then a row for each model."""
-    rows: dict[str, dict[str, str]] = {}
-    for name in arguments.sets:
-        points = places(name, arguments.data)
-        if points is None:
-            print(f"{name}: left out; pass --data with a folder that has {name}.csv")
-            continue
-        found: dict[str, list[float]] = {}
-        for seed in arguments.seeds:
-            for model, figure in earth_seed(name, points.float(), seed, arguments).items():
-                found.setdefault(model, []).append(figure)
-        for model, figures in found.items():
-            rows.setdefault(model, {})[name] = spread(figures)
-    print(f"\n| nats, {len(arguments.seeds)} seeds | {' | '.join(arguments.sets)} |")
-    print("|---|" + "---|" * len(arguments.sets))
-    for row, values in rows.items():
-        print(f"| {row} | {' | '.join(values.get(name, '-') for name in arguments.sets)} |")
+    print_by_set(arguments, earth_seed)
 
 
 def earth_seed(name: str, points: Tensor, seed: int, arguments: argparse.Namespace) -> dict[str, float]:
@@ -44,7 +29,7 @@ def earth_seed(name: str, points: Tensor, seed: int, arguments: argparse.Namespa
 
     The weights of the ensemble are chosen on the validation points, which its kernel density then takes in.
     """
-    fit, validation, test = split(points, seed)
+    fit, validation, test = split(points.float(), seed)
     torch.manual_seed(seed)
     began = time.process_time()
     kernel = KernelDensity.fit(fit, method="adaptive")
@@ -56,13 +41,17 @@ def earth_seed(name: str, points: Tensor, seed: int, arguments: argparse.Namespa
     seconds = time.process_time() - began
     model = flow.distribution()
     weights = mix_densities([model, base, kernel], validation).weights
-    whole = KernelDensity.fit(torch.cat([fit, validation]), method="adaptive")
-    models: dict[str, Any] = {"kernel density": kernel, f"base: {arguments.base}": base, "flow matching": model}
-    models["kernel density, validation points included"] = whole
-    models["ensemble of the three"] = Ensemble([model, base, whole], weights)
+    both = torch.cat([fit, validation])
+    whole = KernelDensity.fit(both, method="adaptive")
+    models: dict[str, tuple[Any, Tensor]] = {  # and the points that each has seen
+        "kernel density": (kernel, fit),
+        f"base: {arguments.base}": (base, fit),
+        "flow matching": (model, fit),
+        "kernel density, validation points included": (whole, both),
+        "ensemble of the three": (Ensemble([model, base, whole], weights), both),
+    }
     figures = {}
-    for label, law in models.items():
-        seen = torch.cat([fit, validation]) if label in list(models)[3:] else fit
+    for label, (law, seen) in models.items():
         if seed in arguments.certified:
             found = certify(law, test, train=seen, name=label, samples=arguments.samples)
             figures[label] = found.nll.value
@@ -79,10 +68,7 @@ def earth_seed(name: str, points: Tensor, seed: int, arguments: argparse.Namespa
 
 def rna(arguments: argparse.Namespace) -> None:
     """Print what each seed gave for the seven torsion angles of RNA, then a row for each model."""
-    if arguments.rna is None:
-        raise SystemExit("rna: pass --rna FILE, a table of torsion angles")
-    space = Torus(7)
-    points = load_points(arguments.rna, space="torus", columns="3-9", unit="degrees").points.float()
+    space, points = Torus(7), rna_points(arguments)
     found: dict[str, list[float]] = {}
     for seed in arguments.seeds:
         fit, validation, test = split(points, seed)
@@ -96,13 +82,6 @@ def rna(arguments: argparse.Namespace) -> None:
         model = flow.distribution()
         models = {"kernel density": kernel, "flow matching": model}
         models["ensemble of the two"] = mix_densities([model, kernel], validation)
-        for label, law in models.items():
-            with torch.no_grad():
-                losses = -law.log_prob(test)
-            found.setdefault(label, []).append(float(losses.mean()))
-            error = float(losses.std()) / len(test) ** 0.5
-            print(f"seed {seed}, {label}: {found[label][-1]:.3f} ± {error:.3f} nats", flush=True)
+        score(models, test, seed, found)
         print(f"seed {seed}: {seconds:.0f} s to fit, {flow.evaluations} evaluations a solution", flush=True)
-    print(f"\n| nats, {len(arguments.seeds)} seeds | held out |\n|---|---|")
-    for label, figures in found.items():
-        print(f"| {label} | {spread(figures)} |")
+    print_held_out(found)

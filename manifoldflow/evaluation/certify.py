@@ -128,8 +128,7 @@ def certify(
         control, control_name: Another distribution scored on the same points, usually a `KernelDensity` of the training
             points, and what it is called.
         name: Of the model; its class by default.
-        samples: Draws of the importance sampling that checks the integral where there is no quadrature rule; a tenth
-            where each density is the solution of a differential equation.
+        samples: Draws of the importance sampling where no quadrature serves; a tenth where a density needs a solver.
 
     Raises:
         ValueError: Points of another shape, fewer than two held-out points, or log densities that are NaN or +infinity.
