@@ -13,6 +13,9 @@ _COMPARISONS = {"Lt": "<=", "LtE": "<", "Gt": ">=", "GtE": ">", "Eq": "!=", "Not
 _COMPARISONS |= {"Is": "is not", "IsNot": "is"}
 _OPERATORS = {"Add": "-", "Sub": "+", "Mult": "/", "Div": "*", "Pow": "*", "MatMult": "*"}
 _CLAMPS = {"clamp", "clamp_min", "clamp_max", "clip", "abs", "nan_to_num"}
+# To swap the arguments of these changes nothing.
+_SYMMETRIC = {"max", "min", "maximum", "minimum", "logaddexp", "hypot", "equal", "allclose", "isclose", "dot"}
+_SYMMETRIC |= {"broadcast_shapes", "result_type", "promote_types"}
 # What these hold is not arithmetic: types, messages, and names of the interface.
 _LEFT_ALONE = (ast.Raise, ast.JoinedStr, ast.Import, ast.ImportFrom, ast.Assert)
 
@@ -165,7 +168,7 @@ def _calls(node, text):
     if name in ("max", "min", "maximum", "minimum") and len(node.args) == 2:
         yield "dropped clamp", node, text(node.args[0])
     plain = not any(isinstance(argument, ast.Starred) for argument in node.args)
-    if plain and len(node.args) >= 2 and name not in ("isinstance", "getattr", "setattr", "hasattr"):
+    if plain and len(node.args) >= 2 and name not in {"isinstance", "getattr", "setattr", "hasattr", *_SYMMETRIC}:
         first, second = node.args[:2]
         where = (first.lineno, first.col_offset, second.end_lineno, second.end_col_offset)
         yield "swapped arguments", where, f"{text(second)}, {text(first)}"

@@ -10,6 +10,7 @@ the limit unchanged.
 import argparse
 import collections
 import contextlib
+import hashlib
 import json
 import os
 import resource
@@ -130,13 +131,20 @@ def _fork(copy: Path, log: Path, seconds: float, work) -> int | None:
     return None
 
 
-def find_reach(copy: Path, room: str, folder: Path) -> Reach:
-    """Run the room's tests once, unchanged.
+def find_reach(copy: Path, room: str, folder: Path, kept: Path | None = None) -> Reach:
+    """Run the room's tests once, unchanged; those whose files and sources are as in `kept` are not run again.
 
     Raises:
         SystemExit: One of them fails.
     """
-    paths = [f"tests/{room}", *FURTHER.get(room, [])]
+    stored = json.loads(kept.read_text()) if kept and kept.exists() else {}
+    if stored.get("sources") != _digest(copy, stored.get("loaded", [])):
+        stored = {}
+    of_file = stored.get("tests", {})
+    paths = [copy / path for path in (f"tests/{room}", *FURTHER.get(room, []))]
+    files = sorted({file for path in paths for file in ([path] if path.is_file() else path.rglob("test_*.py"))})
+    digests = {str(file.relative_to(copy)): _digest(copy, [str(file.relative_to(copy))]) for file in files}
+    stale = [file for file, digest in digests.items() if of_file.get(file, {}).get("digest") != digest]
 
     def work() -> int:
         import coverage
@@ -144,19 +152,56 @@ def find_reach(copy: Path, room: str, folder: Path) -> Reach:
         measure = coverage.Coverage(data_file=None, include=[f"{copy}/manifoldflow/{room}/*"], config_file=False)
         plugin = _Plugin(copy, None, measure)
         measure.start()
-        status = _run_pytest(copy, paths, plugin)
+        status = _run_pytest(copy, stale, plugin)
         measure.stop()
         data, lines = measure.get_data(), {}
         for file in data.measured_files():
             lines[str(Path(file).relative_to(copy))] = data.contexts_by_lineno(file)
-        (folder / "reach.json").write_text(json.dumps({"seconds": plugin.seconds, "lines": lines}))
+        loaded = [Path(getattr(module, "__file__", None) or "/") for module in list(sys.modules.values())]
+        ours = {str(file.relative_to(copy)) for file in loaded if file.is_relative_to(copy)}
+        found = {"seconds": plugin.seconds, "lines": lines, "loaded": sorted(ours - set(digests))}
+        (folder / "reach.json").write_text(json.dumps(found))
         return status
 
-    if _fork(copy, folder / "log", 3600, work) != 0:
-        sys.exit(f"the tests of {room} fail unchanged: {(folder / 'log').read_text()[-2000:]}")
-    found = json.loads((folder / "reach.json").read_text())
-    lines = {file: {int(line): tests for line, tests in of.items()} for file, of in found["lines"].items()}
-    return Reach(found["seconds"], lines)
+    if stale:
+        if _fork(copy, folder / "log", 3600, work) != 0:
+            sys.exit(f"the tests of {room} fail unchanged: {(folder / 'log').read_text()[-2000:]}")
+        found = json.loads((folder / "reach.json").read_text())
+        for file in stale:
+            of_file[file] = {"digest": digests[file]} | _part(found, file)
+        loaded = sorted({*found["loaded"], *stored.get("loaded", [])})
+        stored = {"sources": _digest(copy, loaded), "loaded": loaded, "tests": of_file}
+        if kept:
+            kept.write_text(json.dumps(stored))
+    reach = Reach()
+    for file in digests:
+        reach.seconds |= of_file[file]["seconds"]
+        for source, lines in of_file[file]["lines"].items():
+            here = reach.lines.setdefault(source, {})
+            for line, tests in lines.items():
+                here.setdefault(int(line), []).extend(tests)
+    return reach
+
+
+def _part(found: dict, file: str) -> dict:
+    """What the tests of one file have found, and what ran on import."""
+
+    def mine(test: str) -> bool:
+        return not test or test.partition("::")[0] == file
+
+    lines = {
+        source: {line: list(filter(mine, tests)) for line, tests in of.items()} for source, of in found["lines"].items()
+    }
+    return {"seconds": {test: time for test, time in found["seconds"].items() if mine(test)}, "lines": lines}
+
+
+def _digest(copy: Path, files: list[str]) -> str:
+    """Of the content of files, those that are gone included."""
+    content = hashlib.sha256()
+    for file in files:
+        content.update((copy / file).read_bytes() if (copy / file).exists() else b"gone")
+        content.update(file.encode())
+    return content.hexdigest()
 
 
 def judge(copy: Path, mutant: Mutant, reach: Reach, limit: float, log: Path) -> str:
@@ -211,6 +256,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the draw of mutants")
     parser.add_argument("--only", type=int, action="append", help="only the mutant of this number; may be repeated")
     parser.add_argument("--limit", type=float, default=60, help="seconds of tests for each mutant")
+    parser.add_argument("--reach", type=Path, help="file that keeps which tests reach a line, for further runs")
     parser.add_argument("--goal", type=float, help="fail below this score, in per cent")
     parser.add_argument("--least", type=int, default=10, help="mutants that must be judged for a score")
     options = parser.parse_args(arguments)
@@ -230,7 +276,7 @@ def main(arguments: list[str] | None = None) -> int:
                 shutil.copytree(source, copy / part, ignore=ignore)
             elif source.exists():
                 shutil.copy(source, copy / part)
-        reach = find_reach(copy, options.room, folder)
+        reach = find_reach(copy, options.room, folder, options.reach)
         for number, mutant in enumerate(mutants):
             if options.only and number not in options.only:
                 continue

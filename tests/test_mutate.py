@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from . import mutate
 from .mutants import candidates, is_other_program, sample_mutants
-from .mutate import Reach, judge, meets, score_line
+from .mutate import Reach, find_reach, judge, meets, score_line
 from .pages import ROOT
 
 SOURCE = '''
@@ -16,7 +17,7 @@ def area(radius, *, low=0.0):
     if radius < low or not radius:
         raise ValueError("radius: expected at least " + "low")
     wide = (radius.clamp_min(1)) * radius
-    return 3.14 * max(wide, -low)
+    return 3.14 * max(torch.sub(wide, radius), -low)
 '''
 
 
@@ -37,14 +38,14 @@ def changed(kind):
             {
                 "if radius < low or radius:",
                 "wide = (radius.clamp_min(1)) / radius",
-                "return 3.14 / max(wide, -low)",
-                "return 3.14 * max(wide, low)",
+                "return 3.14 / max(torch.sub(wide, radius), -low)",
+                "return 3.14 * max(torch.sub(wide, radius), low)",
             },
         ),
-        ("constant", {"def area(radius, *, low=1.0):", "return 4.71 * max(wide, -low)"}),
+        ("constant", {"def area(radius, *, low=1.0):", "return 4.71 * max(torch.sub(wide, radius), -low)"}),
         ("off by one", {"wide = (radius.clamp_min(2)) * radius", "wide = (radius.clamp_min(0)) * radius"}),
-        ("dropped clamp", {"wide = (radius) * radius", "return 3.14 * wide"}),
-        ("swapped arguments", {"return 3.14 * max(-low, wide)"}),
+        ("dropped clamp", {"wide = (radius) * radius", "return 3.14 * torch.sub(wide, radius)"}),
+        ("swapped arguments", {"return 3.14 * max(torch.sub(radius, wide), -low)"}),
     ],
 )
 def test_every_kind_of_change(kind, lines):
@@ -112,6 +113,33 @@ def test_killed_survived_and_undecided(small, monkeypatch):
     slow = Reach({test: 100.0}, reach.lines)
     assert judge(small, wrong, slow, 60, small / "log") == "undecided"
     assert (small / file).read_text() == source
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_what_is_kept_of_the_reach_is_found_again_where_a_file_has_changed(small, monkeypatch):
+    monkeypatch.chdir(small)
+    monkeypatch.setenv("PYTHONPATH", "")
+    kept, runs = small / "reach.json", []
+
+    def count(*arguments):
+        runs.append(arguments)
+        return fork(*arguments)
+
+    fork = mutate._fork
+    monkeypatch.setattr(mutate, "_fork", count)
+    file, sums, test = small / "tests/room/test_more.py", "manifoldflow/room/sums.py", "tests/room/test_sums.py"
+    first = find_reach(small, "room", small, kept)
+    assert first.lines[sums][2] == [f"{test}::test_double"]
+    assert find_reach(small, "room", small, kept) == first
+    assert len(runs) == 1
+    file.write_text((small / test).read_text().replace("double", "unused").replace("4", "1"))
+    more = find_reach(small, "room", small, kept)
+    assert more.lines[sums][2] == first.lines[sums][2]
+    assert more.lines[sums][6] == ["tests/room/test_more.py::test_unused"]
+    assert more.seconds.items() > first.seconds.items()
+    assert len(runs) == 2
+    (small / sums).write_text("# One line more.\n" + (small / sums).read_text())
+    assert find_reach(small, "room", small, kept).lines[sums][3] == first.lines[sums][2]
 
 
 def test_a_score_of_nothing_is_none():
