@@ -9,6 +9,7 @@ the limit unchanged.
 
 import argparse
 import collections
+import compileall
 import contextlib
 import hashlib
 import json
@@ -215,7 +216,7 @@ def judge(copy: Path, mutant: Mutant, reach: Reach, limit: float, log: Path) -> 
     if not wanted:
         return "undecided" if tests else "survived"
     path = copy / mutant.file
-    source = path.read_text(encoding="utf-8")
+    source, times = path.read_text(encoding="utf-8"), path.stat()
     files = list(dict.fromkeys(test.partition("::")[0] for test in wanted))
     try:
         path.write_text(mutant.apply(source), encoding="utf-8")
@@ -223,6 +224,7 @@ def judge(copy: Path, mutant: Mutant, reach: Reach, limit: float, log: Path) -> 
         status = _fork(copy, log, 3 * limit, lambda: _run_pytest(copy, files, _Plugin(copy, wanted)))
     finally:
         path.write_text(source, encoding="utf-8")
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # what was compiled of it is up to date again
     if status is None:
         return "killed" if total < limit / 3 else "undecided"
     if status == 0:
@@ -276,6 +278,7 @@ def main(arguments: list[str] | None = None) -> int:
                 shutil.copytree(source, copy / part, ignore=ignore)
             elif source.exists():
                 shutil.copy(source, copy / part)
+        compileall.compile_dir(copy / "manifoldflow", quiet=1)
         reach = find_reach(copy, options.room, folder, options.reach)
         for number, mutant in enumerate(mutants):
             if options.only and number not in options.only:

@@ -108,3 +108,20 @@ def test_simplex_constraint_is_registered():
     torch.testing.assert_close(bijection.inv(bijection(z)), z, rtol=1e-4, atol=1e-4)
     assert SimplexConstraint(3).check(bijection(z)).all()
     assert SimplexConstraint(3).check(parametrisation(torch.randn(5, 4))).all()
+
+
+def test_simplex_constraint_allows_ten_roundings_for_each_root_of_the_size():
+    eps = torch.finfo(torch.float64).eps
+    sums = torch.tensor([17.0, 18.0], dtype=torch.float64)[:, None] * eps  # 10 sqrt(3) is 17.3
+    s = torch.cat([torch.full((2, 2), 0.5, dtype=torch.float64), sums], -1)
+    assert SimplexConstraint(2).check(s).tolist() == [True, False]
+
+
+def test_charts_show_how_they_were_built():
+    shown = [Stereographic(2), Stereographic(2, scale=0.5), StickBreaking(3), SimplexConstraint(3)]
+    assert list(map(repr, shown)) == [
+        "Stereographic(2)",
+        "Stereographic(2, scale=0.5)",
+        "StickBreaking(3)",
+        "SimplexConstraint(3)",
+    ]
