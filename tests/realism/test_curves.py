@@ -37,3 +37,12 @@ def test_the_density_index_cannot_see_the_soap_bubble_and_the_two_sided_can():
     assert index(middle).mean() > 0.98
     assert TwoSidedIndex(index)(middle).mean() < 0.04
     assert TwoSidedIndex(index)(z).mean() > 0.3
+
+
+def test_mirrored_at_the_ends_of_its_range():
+    z = torch.randn(9, 4)
+    assert torch.equal(mirrored(z, share=1.0), -z)
+    assert torch.equal(mirrored(z, share=0.0), z)
+    assert ((mirrored(z) != z).sum(-1) == 2).all()
+    with pytest.raises(ValueError, match="share: expected"):
+        mirrored(z, share=-0.1)

@@ -2,6 +2,7 @@
 
 import pytest
 import scipy.stats
+import sklearn.covariance
 import torch
 from torch import nn
 
@@ -81,3 +82,37 @@ def test_bad_input_is_refused():
         FeatureDensity(torch.randn(9, 3), shrinkage=1.5)
     with pytest.raises(ValueError, match="shrinkage: expected"):
         FeatureDensity(torch.randn(9, 3), shrinkage="none")
+
+
+def test_shrinkage_mixes_the_covariance_with_a_multiple_of_the_identity():
+    torch.manual_seed(0)
+    features = torch.randn(30, 3, dtype=torch.float64) * torch.tensor([1.0, 2.0, 3.0])
+    covariance, eye = torch.cov(features.T), torch.eye(3, dtype=torch.float64)
+    for share in (0.3, 1.0):
+        mixed = (1 - share) * covariance + share * covariance.trace() / 3 * eye
+        law = scipy.stats.multivariate_normal(features.mean(0).numpy(), mixed.numpy())
+        found = FeatureDensity(features, shrinkage=share)(features)
+        torch.testing.assert_close(found, torch.from_numpy(law.logpdf(features.numpy())))
+    for name, fit in (("oas", sklearn.covariance.oas), ("ledoit-wolf", sklearn.covariance.ledoit_wolf)):
+        law = scipy.stats.multivariate_normal(features.mean(0).numpy(), fit(features.numpy())[0])
+        found = FeatureDensity(features, shrinkage=name)(features)
+        torch.testing.assert_close(found, torch.from_numpy(law.logpdf(features.numpy())))
+    assert FeatureDensity(features[:2], shrinkage=0.5)(features).isfinite().all()
+    with pytest.raises(ValueError, match="shrinkage: expected"):
+        FeatureDensity(features, shrinkage=-0.1)
+
+
+def test_images_of_features_are_flattened():
+    features = torch.randn(50, 4)
+    images = FeatureDensity(features, lambda z: z.reshape(-1, 2, 2))
+    maps = FeatureDensity(features, extractor=lambda x: x.reshape(-1, 2, 1, 2))
+    z = torch.randn(3, 2, 4)
+    torch.testing.assert_close(images(z), FeatureDensity(features)(z))
+    torch.testing.assert_close(maps(z), FeatureDensity(features)(z))
+
+
+def test_one_logit_is_that_of_being_real():
+    x = torch.randn(6, 3)
+    torch.testing.assert_close(ClassifierIndex(lambda x: x[:, :1])(x), x[:, 0].sigmoid())
+    torch.testing.assert_close(ClassifierIndex(lambda x: x[:, 0])(x), x[:, 0].sigmoid())
+    torch.testing.assert_close(ClassifierIndex(lambda x: x[:, :2], label=1)(x), (x[:, 1] - x[:, 0]).sigmoid())

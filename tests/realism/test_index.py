@@ -2,7 +2,9 @@
 
 import math
 
+import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 import torch
 from hypothesis import given
@@ -12,6 +14,7 @@ from manifoldflow.distributions import Gaussian, SphericalUniform, VonMisesFishe
 from manifoldflow.realism import (
     CallableIndex,
     DensityIndex,
+    RegularisedIndex,
     StandardNormalIndex,
     TwoSidedIndex,
     density_index,
@@ -197,3 +200,89 @@ def test_other_bad_input_is_refused():
         DensityIndex(lambda z: z, torch.randn(9), bandwidth=0.0)
     with pytest.raises(ValueError, match="method"):
         DensityIndex(lambda z: z, torch.randn(9), method="histogram")
+
+
+def linear_score(z):
+    return z[..., 0]
+
+
+@pytest.mark.parametrize("kind", ["normal", "heavy", "two", "repeated"])
+def test_the_bandwidth_is_silvermans_of_the_smaller_spread(kind):
+    torch.manual_seed(0)
+    scores = torch.randn(500, dtype=DOUBLE)
+    if kind == "heavy":
+        scores = scores**3
+    elif kind == "two":  # quartiles far apart: the standard deviation is the smaller
+        scores = 0.1 * scores + scores.sign()
+    elif kind == "repeated":  # quartiles that coincide say nothing
+        scores[:400] = 1.0
+    quartiles = np.quantile(scores.numpy(), [0.25, 0.75])
+    spreads = [scores.numpy().std(ddof=1), (quartiles[1] - quartiles[0]) / (2 * scipy.stats.norm.ppf(0.75))]
+    assert (spreads[1] < spreads[0]) == (kind in ("heavy", "repeated")) or kind == "normal"
+    bandwidth = 1.06 * min(s for s in spreads if s > 0) * 500**-0.2
+    z = torch.linspace(-3, 3, 41, dtype=DOUBLE)[:, None]
+    exact = torch.special.ndtr((z - scores) / bandwidth).mean(1)
+    torch.testing.assert_close(DensityIndex(linear_score, scores)(z), exact, atol=1e-4, rtol=2e-3)
+
+
+def test_the_tail_is_that_of_the_kernel_up_to_8_bandwidths_and_a_line_beyond():
+    torch.manual_seed(0)
+    scores = torch.randn(50, dtype=DOUBLE)
+    index = DensityIndex(linear_score, scores, bandwidth=0.5)
+    low, high = scores.min().item(), scores.max().item()
+    points = torch.tensor([low - 3.9, low - 2.0, high + 2.0, high + 3.9], dtype=DOUBLE)
+    u = ((points[:, None] - scores) / 0.5).numpy()
+    exact = scipy.special.logsumexp(scipy.stats.norm.logcdf(u), 1) - scipy.special.logsumexp(
+        scipy.stats.norm.logsf(u), 1
+    )
+    torch.testing.assert_close(index.logit(points), torch.from_numpy(exact), rtol=1e-4, atol=0)
+    for end, outward in ((low - 4, -1), (high + 4, 1)):
+        away = end + outward * torch.tensor([-1e-6, 0.0, 1.0, 2.0, 5.0], dtype=DOUBLE)
+        before, at, *beyond = index.logit(away).tolist()
+        slope = (at - before) / 1e-6
+        assert beyond == pytest.approx([at + k * slope for k in (1, 2, 5)], rel=1e-4)
+
+
+def test_a_mixture_index_is_the_fitted_mixtures():
+    torch.manual_seed(0)
+    scores = torch.cat([torch.randn(400, dtype=DOUBLE), 8 + 0.5 * torch.randn(600, dtype=DOUBLE)])
+    index = DensityIndex(linear_score, scores, method="mixture", components=2)
+    points = torch.tensor([-1.0, 0.0, 4.0, 8.0, 8.5], dtype=DOUBLE)
+    near = 0.4 * scipy.stats.norm.cdf(points) + 0.6 * scipy.stats.norm.cdf((points - 8) / 0.5)
+    torch.testing.assert_close(index(points[:, None]), torch.from_numpy(near), atol=0.03, rtol=0)
+
+
+def test_draws_are_taken_in_chunks():
+    class Counted(Gaussian):
+        sizes = []  # noqa: RUF012
+
+        def sample(self, sample_shape=()):
+            self.sizes.append(tuple(sample_shape))
+            return super().sample(sample_shape)
+
+    density_index(Counted(torch.zeros(2)), samples=20, chunk=7)
+    assert Counted.sizes == [(7,), (7,), (6,)]
+    assert density_index(Gaussian(torch.zeros(2)), samples=2)(torch.zeros(1, 2)).isfinite().all()
+
+
+def test_many_scores_are_stood_for_by_the_means_of_equal_blocks():
+    torch.manual_seed(0)
+    scores = torch.randn(60_001, dtype=DOUBLE).exp()
+    points = torch.tensor([0.05, 0.3, 1.0, 3.0, 20.0], dtype=DOUBLE)
+    exact = torch.special.ndtr((points[:, None] - scores) / 0.05).mean(1)
+    index = DensityIndex(linear_score, scores, bandwidth=0.05)
+    torch.testing.assert_close(index(points[:, None]), exact, atol=2e-4, rtol=0)
+
+
+def test_regularised_by_a_tenth_as_in_the_paper():
+    assert StandardNormalIndex(3).regularised().eps == RegularisedIndex(StandardNormalIndex(3)).eps == 0.1
+
+
+def test_smoothing_rounds_kinks_and_nothing_else():
+    plain, z = StandardNormalIndex(3), torch.randn(20, 3, dtype=DOUBLE)
+    assert plain.smoothed(0.3) is plain
+    squeezed = plain.regularised(0.2)
+    assert squeezed.smoothed(0.3) is squeezed
+    for rounding, width, wanted in ((0.0, 0.3, 0.3), (0.2, 0.1, 0.2)):
+        smooth = TwoSidedIndex(plain, rounding=rounding).regularised(0.2).smoothed(width)
+        torch.testing.assert_close(smooth(z), 0.2 + 0.6 * TwoSidedIndex(plain, rounding=wanted)(z))

@@ -128,3 +128,13 @@ def test_arrays_are_points():
     for function in (typicality, log_density_z):
         assert torch.equal(function(BASES[0], points.numpy()), function(BASES[0], points))
     assert angular_speed(points.numpy(), torch.linspace(0, 1, 5).numpy()).shape == (4,)
+
+
+def test_least_of_what_is_asked_for():
+    assert typicality(Gumbel(0.0, 1.0), torch.zeros(2), samples=100).shape == (2,)
+    found = angular_speed(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([0.0, 0.5]))
+    torch.testing.assert_close(found, torch.tensor([math.pi]))
+    assert angular_speed(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), torch.tensor([0.0, 1.0])).isfinite().all()
+    for points in (torch.zeros(1, 2), torch.zeros(0, 2), torch.zeros(2)):
+        with pytest.raises(ValueError, match=r"points: expected|t: expected one time"):
+            angular_speed(points, torch.zeros(len(points)))
