@@ -227,15 +227,35 @@ def _log_prob(space: Manifold, value: Tensor, loc: Tensor, scale: Tensor) -> Ten
 def _torus_log_prob(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     """The sum over the turns of each angle, float64: by turns where it is narrow, by Fourier series where wide."""
     difference, sigma = torch.broadcast_tensors(wrap(value.double() - loc.double()), scale.double()[..., None])
+    least, largest = 0.0, math.inf
+    if is_eager() and scale.numel():  # then what no scale needs is left out
+        least, largest = (float(bound) for bound in scale.detach().double().aminmax())
     # At sigma = 2 both sums are short; each is differentiated where it converges.
-    narrow = sigma < 2
-    small, large = torch.where(narrow, sigma, 1.0), torch.where(narrow, 3.0, sigma)
-    turns = 2 * math.pi * torch.arange(-3.0, 4.0, dtype=sigma.dtype, device=sigma.device)
-    by_turns = log_normal((difference[..., None] + turns).square(), small[..., None], 1).logsumexp(-1)
+    if largest < 2:
+        total = _by_turns(difference, sigma, 1 if largest < 1 else 3)
+    elif least >= 2:
+        total = _by_waves(difference, sigma)
+    else:
+        narrow = sigma < 2
+        by_turns = _by_turns(difference, torch.where(narrow, sigma, 1.0), 3)
+        total = torch.where(narrow, by_turns, _by_waves(difference, torch.where(narrow, 3.0, sigma)))
+    return total.sum(-1).to(value.dtype)
+
+
+def _by_turns(difference: Tensor, sigma: Tensor, turns: int) -> Tensor:
+    """Of angles in [-pi, pi]; the turns beyond these are below the last bit up to sigma = 1 (one) and 2 (three)."""
+    rate = 2 * math.pi / sigma.square()
+    further = torch.zeros_like(rate)
+    for k in range(1, turns + 1):  # each beside the term of the angle itself: no exponent is positive
+        mean, tilt = -rate * (math.pi * k * k), rate * (k * difference)
+        further = further + (mean + tilt).exp() + (mean - tilt).exp()
+    return log_normal(difference.square(), sigma, 1) + further.log1p()
+
+
+def _by_waves(difference: Tensor, sigma: Tensor) -> Tensor:
     k = torch.arange(1.0, 6.0, dtype=sigma.dtype, device=sigma.device)
-    waves = ((-0.5 * (k * large[..., None]).square()).exp() * (k * difference[..., None]).cos()).sum(-1)
-    by_waves = torch.log1p(2 * waves) - math.log(2 * math.pi)
-    return torch.where(narrow, by_turns, by_waves).sum(-1).to(value.dtype)
+    waves = ((-0.5 * (k * sigma[..., None]).square()).exp() * (k * difference[..., None]).cos()).sum(-1)
+    return torch.log1p(2 * waves) - math.log(2 * math.pi)
 
 
 def _sphere_log_prob(space: Hypersphere, value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
