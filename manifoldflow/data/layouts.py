@@ -259,7 +259,8 @@ class Shares(Layout):
             )
         low, high = float(total.min()), float(total.max())
         closed = max(abs(low - 1), abs(high - 1)) <= 4 * torch.finfo(values.dtype).eps
-        notes = [] if closed else [f"closed to sum 1 from {low:.6g} to {high:.6g}"]
+        sums = f"{low:.6g}" if f"{low:.6g}" == f"{high:.6g}" else f"{low:.6g} to {high:.6g}"
+        notes = [] if closed else [f"closed to sum 1 from {sums}"]
         if bool(empty.any()):
             notes.append(f"zeros of {int(empty.sum())} rows replaced ({self.zeros})")
             return replace_zeros(values, self.zeros), ", ".join(notes)

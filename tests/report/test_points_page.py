@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import manifoldflow as mf
-from manifoldflow.distributions import SphericalUniform, VonMises
+from manifoldflow.distributions import Gaussian, SphericalUniform, VonMises
 from manifoldflow.evaluation import highest_density_region
 from manifoldflow.evaluation.certify import Estimate
 from manifoldflow.report import ModelShown, PathShown, PointsPage, density_shade, write_points_report
@@ -97,6 +97,27 @@ def test_coordinates_are_those_of_the_points(tmp_path):
     assert map_in(written(replace(page, land=False), tmp_path))["land"] == []
 
 
+@pytest.mark.parametrize(
+    ("space", "law", "end"),
+    [
+        (mf.Euclidean(2), Gaussian(torch.zeros(2)), [4.0, 0.0]),
+        (mf.Euclidean(4), Gaussian(torch.zeros(4)), [3.0, 3.0, 0.0, 0.0]),
+        (mf.Simplex(3), mf.Dirichlet(torch.full((4,), 50.0)), [0.12, 0.28, 0.3, 0.3]),
+    ],
+)
+def test_ends_outside_the_data_are_on_the_map(space, law, end, tmp_path):
+    torch.manual_seed(3)
+    train = law.sample((80,)).numpy()
+    share = np.linspace(0, 1, 5)[:, None]
+    way = (train[0] * (1 - share) + np.array(end) * share)[None]
+    models = (ModelShown(certificate("the law", 1.0), train, density_shade(law, train, paths=[way], draws=200)),)
+    data = map_in(written(PointsPage("points", space, train, train, models, (PathShown("a way", way),)), tmp_path))
+    for places, axis in zip(data["paths"][0]["points"][0], data["axes"]):
+        assert (column(places, axis) >= axis["low"]).all()
+    shape = data["models"][0]["shape"]
+    assert shape is None or shape == [160, 160]
+
+
 def test_no_name_breaks_out_of_the_page(tmp_path):
     page = sphere_page()
     (first, second), (path, _) = page.models, page.paths
@@ -138,7 +159,7 @@ def test_shading_is_the_level_of_the_highest_density_region():
     exact = 254 * (1 - np.exp(8 * (np.sin(latitude) - 1))) / (1 - np.exp(-16.0))
     np.testing.assert_allclose(shade[:, 0], exact, atol=4)  # 1.5 % of draws
     region = highest_density_region(law, 0.9, samples=20_000)
-    nodes = torch.from_numpy(view_of(law.manifold, np.zeros((1, 3)), ()).nodes[:, 0]).float()
+    nodes = torch.from_numpy(view_of(law.manifold, np.zeros((1, 3)), (), np.zeros((0, 3))).nodes[:, 0]).float()
     inside = region.contains(nodes).numpy()
     np.testing.assert_array_equal(
         inside[np.abs(exact - 0.9 * 254) > 4], (shade[:, 0] <= 0.9 * 254)[np.abs(exact - 0.9 * 254) > 4]
@@ -157,7 +178,7 @@ def test_shades_of_a_triangle_stay_inside_it():
     assert (shade == 255).mean() == pytest.approx(0.5, abs=0.02)
     assert (shade[0] != 255).mean() > 0.9
     assert (shade[-1] != 255).mean() < 0.05
-    view = view_of(mf.Simplex(2), np.eye(3), ("a", "b", "c"))
+    view = view_of(mf.Simplex(2), np.eye(3), ("a", "b", "c"), np.zeros((0, 3)))
     np.testing.assert_allclose(view.columns(np.eye(3)), [[0, 0], [1, 0], [0.5, HEIGHT]])
 
 

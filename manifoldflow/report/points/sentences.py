@@ -12,6 +12,7 @@ __all__ = ["points_findings", "points_introduction"]
 
 _ERRORS = 2
 """Standard errors from which a difference counts."""
+_FEW = 50
 _LEVEL = 0.05
 _MASS = 0.005
 _COARSE = 0.05
@@ -39,6 +40,7 @@ def points_introduction(page: PointsPage, place: str) -> str:
 def points_findings(page: PointsPage) -> list[str]:
     """Statements about likelihood, copies, normalisation, samples, calibration and paths, each with its figures."""
     found = [
+        *_few(len(page.held_out)),
         *_likelihood(page.models),
         *_copies(page.models),
         *_normalisation(page.models),
@@ -47,6 +49,13 @@ def points_findings(page: PointsPage) -> list[str]:
         *_typicality(page.paths),
     ]
     return [sentence[:1].upper() + sentence[1:] for sentence in found]
+
+
+def _few(held_out: int) -> list[str]:
+    if held_out >= _FEW:
+        return []
+    count = "There is only one held-out point" if held_out == 1 else f"There are only {held_out} held-out points"
+    return [f"{count}: the errors of the figures below are themselves uncertain."]
 
 
 def _nats(model: ModelShown) -> str:

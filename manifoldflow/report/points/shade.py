@@ -1,5 +1,6 @@
 """The shading of a density: at each place, how much of the model's mass is denser than there."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 
 from ...checks import check_integer
 from ...evaluation.certify import log_densities
-from .views import view_of
+from .views import points_of, view_of
 
 __all__ = ["OUTSIDE", "density_shade"]
 
@@ -16,12 +17,15 @@ _DENSEST = 254
 _COARSE = 2  # of the grid's rows and columns, where each density solves a differential equation
 
 
-def density_shade(distribution: Any, train: np.ndarray, *, draws: int = 4000) -> np.ndarray | None:
+def density_shade(
+    distribution: Any, train: np.ndarray, *, paths: Sequence[np.ndarray] = (), draws: int = 4000
+) -> np.ndarray | None:
     """The density of a model on the grid of the page's map, as levels that do not depend on its scale.
 
     Args:
         distribution: With `log_prob`, `sample` and `manifold`.
         train: Training points `(N, n)`, which set the range of the map.
+        paths: Points `(..., n)` of the page's paths, which the map holds, too.
         draws: Of the distribution, on whose log densities the levels rest.
 
     Returns:
@@ -35,7 +39,8 @@ def density_shade(distribution: Any, train: np.ndarray, *, draws: int = 4000) ->
         (180, 360)
     """
     check_integer("draws", draws, least=100)
-    view = view_of(distribution.manifold, np.asarray(train), ())
+    train = np.asarray(train)
+    view = view_of(distribution.manifold, train, (), points_of(paths, train))
     if view.nodes is None:
         return None
     nodes = view.nodes

@@ -14,7 +14,7 @@ import numpy as np
 from ..._geomstats import Manifold
 from ...manifolds import Euclidean, Hypersphere, Simplex, Torus
 
-__all__ = ["Axis", "View", "view_of"]
+__all__ = ["Axis", "View", "points_of", "view_of"]
 
 Columns = Callable[[np.ndarray], np.ndarray]
 Ticks = tuple[tuple[float, str], ...]
@@ -83,25 +83,40 @@ def _grid(across: np.ndarray, up: np.ndarray) -> np.ndarray:
     return np.stack(np.meshgrid(across, up), axis=-1)
 
 
-def _span(values: np.ndarray) -> tuple[float, float]:
-    low, high = float(values.min()), float(values.max())
+def _span(train: np.ndarray, paths: np.ndarray) -> tuple[float, float]:
+    """The range of a column of coordinates: of the training points, and of paths that stray no farther than its length."""
+    low, high = float(train.min()), float(train.max())
+    length = high - low
+    low = float(paths.min(initial=low, where=paths > low - length))
+    high = float(paths.max(initial=high, where=paths < high + length))
     room = 0.12 * (high - low) or 0.5
     return low - room, high + room
 
 
+def _spans(train: np.ndarray, paths: np.ndarray) -> list[tuple[float, float]]:
+    """One for each column."""
+    return [_span(*both) for both in zip(train.T, paths.T)]
+
+
+def points_of(paths: Sequence[np.ndarray], train: np.ndarray) -> np.ndarray:
+    """Paths `(..., n)`, if any, as points `(k, n)` like the training points."""
+    return np.concatenate([train[:0], *(np.reshape(path, (-1, train.shape[-1])) for path in paths)])
+
+
 @singledispatch
-def view_of(space: Manifold, train: np.ndarray, names: Sequence[str]) -> View:
+def view_of(space: Manifold, train: np.ndarray, names: Sequence[str], paths: np.ndarray) -> View:
     """The view of a space.
 
     Args:
         space: Where the points live.
-        train: Training points `(N, n)`, which set the range of a plane and its principal components.
+        train: Training points `(N, n)`, which set a plane's principal components and, with the paths, its range.
         names: Of the coordinates; may be empty.
+        paths: Points `(k, n)` of the paths; k may be zero.
     """
-    return _principal(repr(space), train)
+    return _principal(repr(space), train, paths)
 
 
-def _principal(place: str, train: np.ndarray) -> View:
+def _principal(place: str, train: np.ndarray, paths: np.ndarray) -> View:
     """The plane of the principal components."""
     rows = train[:: max(1, len(train) // _ROWS)].astype(np.float64)
     mean = rows.mean(0)
@@ -113,9 +128,9 @@ def _principal(place: str, train: np.ndarray) -> View:
     def columns(points: np.ndarray) -> np.ndarray:
         return (points - mean) @ kept.T
 
-    places = columns(rows)
+    ranges = _spans(columns(rows), columns(paths))
     axes = tuple(
-        Axis(f"component {i + 1} ({shares[i]:.0%} of the variance)", *_span(places[:, i])) for i in range(len(kept))
+        Axis(f"component {i + 1} ({shares[i]:.0%} of the variance)", *ends) for i, ends in enumerate(ranges)
     )
     what = (
         f"Principal components of the training points: of {train.shape[1]} coordinates, the first two directions hold "
@@ -125,20 +140,20 @@ def _principal(place: str, train: np.ndarray) -> View:
 
 
 @view_of.register
-def _(space: Euclidean, train: np.ndarray, names: Sequence[str]) -> View:
+def _(space: Euclidean, train: np.ndarray, names: Sequence[str], paths: np.ndarray) -> View:
     if train.shape[1] != 2:
-        return _principal(f"the space of {train.shape[1]} real coordinates", train)
-    axes = tuple(Axis(name, *_span(train[:, i])) for i, name in enumerate(_named(names, 2, "coordinate")))
+        return _principal(f"the space of {train.shape[1]} real coordinates", train, paths)
+    axes = tuple(Axis(name, *ends) for name, ends in zip(_named(names, 2, "coordinate"), _spans(train, paths)))
     nodes = _grid(*(_middles(axis.low, axis.high, 160) for axis in axes))
     return View("the plane", "plane", "Both coordinates.", axes, lambda points: points, nodes)
 
 
 @view_of.register
-def _(space: Hypersphere, train: np.ndarray, names: Sequence[str]) -> View:
+def _(space: Hypersphere, train: np.ndarray, names: Sequence[str], paths: np.ndarray) -> View:
     if space.dim == 1:
         return _circle(lambda points: points)
     if space.dim != 2:
-        return _principal(f"the unit sphere of {space.dim + 1} coordinates", train)
+        return _principal(f"the unit sphere of {space.dim + 1} coordinates", train, paths)
     axes = (Axis("longitude", -180.0, 180.0, periodic=True), Axis("latitude", -90.0, 90.0))
     angles = np.radians(_grid(_middles(-180, 180, 360), _middles(-90, 90, 180)))
     longitude, latitude = angles[..., 0], angles[..., 1]
@@ -158,7 +173,7 @@ def _circle(columns: Columns) -> View:
 
 
 @view_of.register
-def _(space: Torus, train: np.ndarray, names: Sequence[str]) -> View:
+def _(space: Torus, train: np.ndarray, names: Sequence[str], paths: np.ndarray) -> View:
     if space.dim == 1:
         return _circle(lambda points: np.concatenate([np.cos(points), np.sin(points)], axis=-1))
     shown = min(space.dim, _MOST_AXES)
@@ -179,10 +194,10 @@ def _(space: Torus, train: np.ndarray, names: Sequence[str]) -> View:
 
 
 @view_of.register
-def _(space: Simplex, train: np.ndarray, names: Sequence[str]) -> View:
+def _(space: Simplex, train: np.ndarray, names: Sequence[str], paths: np.ndarray) -> View:
     parts = _named(names, space.dim + 1, "part")
     if space.dim != 2:
-        return _log_ratios(parts, train)
+        return _log_ratios(parts, train, paths)
     axes = (Axis("across", 0.0, 1.0), Axis("up", 0.0, HEIGHT))
     places = _grid(_middles(0, 1, 160), _middles(0, HEIGHT, 160))
     third = places[..., 1] / HEIGHT
@@ -193,7 +208,7 @@ def _(space: Simplex, train: np.ndarray, names: Sequence[str]) -> View:
     return View("the simplex of 3 parts", "ternary", what, axes, lambda points: points @ _CORNERS, nodes, tuple(parts))
 
 
-def _log_ratios(parts: list[str], train: np.ndarray) -> View:
+def _log_ratios(parts: list[str], train: np.ndarray, paths: np.ndarray) -> View:
     """Centred log-ratios: the logarithm of each part over the geometric mean of all."""
     shown = min(len(parts), _MOST_AXES)
 
@@ -201,9 +216,9 @@ def _log_ratios(parts: list[str], train: np.ndarray) -> View:
         logs = np.log(np.maximum(points, _LEAST_SHARE))
         return (logs - logs.mean(-1, keepdims=True))[..., :shown]
 
-    places = columns(train)
-    axes = tuple(Axis(f"log ratio of {name}", *_span(places[:, i])) for i, name in enumerate(parts[:shown]))
+    ranges = _spans(columns(train), columns(paths))
+    axes = tuple(Axis(f"log ratio of {name}", *ends) for name, ends in zip(parts, ranges))
     what = "Centred log-ratios: the logarithm of a part over the geometric mean of all parts."
-    if (train < _LEAST_SHARE).any():
+    if min(train.min(), paths.min(initial=1.0)) < _LEAST_SHARE:
         what += f" Shares below {_LEAST_SHARE:g} are drawn at {_LEAST_SHARE:g}."
     return View(f"the simplex of {len(parts)} parts", "plane", what, axes, columns)

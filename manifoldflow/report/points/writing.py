@@ -16,7 +16,7 @@ from .contents import PathShown, PointsPage
 from .payload import map_data
 from .sentences import points_findings, points_introduction
 from .still import still_picture, still_text, typicality_figure
-from .views import View, view_of
+from .views import View, points_of, view_of
 
 __all__ = ["write_points_report"]
 
@@ -50,7 +50,8 @@ def write_points_report(page: PointsPage, folder: Path) -> Path:
     folder = as_path("folder", folder)
     pictures = folder / "figures"
     pictures.mkdir(exist_ok=True)
-    view = view_of(page.space, page.train, tuple(page.names))
+    paths = points_of([path.points for path in page.paths], page.train)
+    view = view_of(page.space, page.train, tuple(page.names), paths)
     measured = [path for path in page.paths if path.typicality is not None]
     figures = {"still": _save(still_picture(page, view), pictures / "map.png"), "profile": None}
     if measured:

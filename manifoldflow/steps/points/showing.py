@@ -51,10 +51,10 @@ def page_of(evaluation: Path, result: PointsEvaluation) -> PointsPage:
     split = runs[0].load_data()
     if split.hash != result.split:
         raise DataError(f"{evaluation}: its points are not those of its models; run 'manifoldflow evaluate' again")
+    paths, titles = _paths(evaluation, result)
     samples = read_npz(evaluation / "samples.npz")
     with damaged(evaluation / "samples.npz", "run 'manifoldflow evaluate' again"):
-        models = [_model(one, runs, split, samples[one.name]) for one in result.models]
-    paths, titles = _paths(evaluation, result)
+        models = [_model(one, runs, split, samples[one.name], paths) for one in result.models]
     train = split.train
     return PointsPage(
         name=Path(result.data["source"]).stem,
@@ -71,11 +71,13 @@ def page_of(evaluation: Path, result: PointsEvaluation) -> PointsPage:
     )
 
 
-def _model(one: JudgedModel, runs: list[PointsRun], split: PointSplit, samples: np.ndarray) -> ModelShown:
+def _model(
+    one: JudgedModel, runs: list[PointsRun], split: PointSplit, samples: np.ndarray, paths: list[PathShown]
+) -> ModelShown:
     own = [run for run in runs if run.record.split == split.hash]
     law = _law(one, own, split)
     with seeded(0):
-        shade = density_shade(law, split.train.points.numpy())
+        shade = density_shade(law, split.train.points.numpy(), paths=[path.points for path in paths])
     return ModelShown(
         one.certificate,
         samples,

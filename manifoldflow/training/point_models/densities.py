@@ -150,11 +150,10 @@ class MixtureModel(PointModel):
         kind, best, loss, worse = component_kind(space), None, math.inf, 0
         seed, wanted = choice.training.seed, _COMPONENTS if choice.components is None else (choice.components,)
         counts = [c for c in wanted if c <= len(train)] or [len(train)]
-        quick = _QUICK if len(counts) > 1 else {}
         with tqdm(total=len(counts), desc="mixture", disable=not progress, leave=False, ncols=80) as bar:
             for count in counts:
                 bar.set_postfix_str(f"{count} components")
-                mixture = _quiet_fit(kind, train, count, space, seed, **quick)
+                mixture = _quiet_fit(kind, train, count, space, seed, **_QUICK)
                 found = mean_nll(mixture, validation)
                 if best is None or found < loss:
                     best, loss, worse = mixture, found, 0
@@ -165,7 +164,7 @@ class MixtureModel(PointModel):
                 if worse == 2 or late:
                     break
         assert best is not None
-        if quick and len(best.mixture_distribution.logits) > 1:
+        if len(best.mixture_distribution.logits) > 1:
             further = _quiet_fit(kind, train, len(best.mixture_distribution.logits), space, seed, start_from=best)
             best = min(best, further, key=lambda mixture: mean_nll(mixture, validation))
         bound = best.fitting is not None and best.fitting.at_bound
