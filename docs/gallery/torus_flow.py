@@ -31,8 +31,8 @@ for _ in range(steps):
     optimiser.step()
     schedule.step()
 
-first = torch.tensor([-2.6, 0.4, 1.4])
-start, end = (torch.stack([t, 1.6 * t.sin()], -1) for t in (first, first + torch.tensor([2.4, 1.9, 1.7])))
+first = torch.tensor([-2.6, 0.5, -0.9])
+start, end = (torch.stack([t, 1.6 * t.sin()], -1) for t in (first, first + torch.tensor([1.6, 2.4, 1.4])))
 with theme(*(sys.argv[2:] or ["light"])), torch.no_grad():
     figure, axes = plt.subplots(1, 2, figsize=(8.4, 4.2), layout="constrained")
     titles = {"geodesic": "geodesics of the torus", "matched": "matched paths, through the flow"}
