@@ -93,6 +93,9 @@ class TrainingOptions:
         str, typer.Option(help="32-true, 64-true, or bf16-mixed (networks in bfloat16, log-determinants in float32).")
     ] = "32-true"
     compile_model: Annotated[bool, typer.Option("--compile", help="Use torch.compile; pays on a GPU.")] = False
+    recompute: Annotated[
+        bool, typer.Option(help="Images: memory that does not grow with --steps, for about half more time.")
+    ] = False
 
     def settings(self, *, epochs: int = 30, batch_size: int = 32) -> dict[str, Any]:
         """As `TrainSettings` takes them, with these where none were given."""

@@ -7,7 +7,7 @@ from ..files.typed_json import Record
 
 __all__ = ["EvaluatedModel", "Evaluation", "PathProfile", "Row", "TrainingRecord", "TrainingResult"]
 
-_NOT_OF_THE_RESULT = {"seed", "max_seconds", "checkpoint_every", "log", "compile", "patience"}
+_NOT_OF_THE_RESULT = {"seed", "max_seconds", "checkpoint_every", "log", "compile", "recompute", "patience"}
 """Settings of a training in which models may differ and still be compared after the same number of steps."""
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..checks import describe
 from ..data import ImageSet, bits_per_dim, dequantise, hashed_uniform
 from ..errors import DataError
-from ..flows import Flow, FlowDescription, ManifoldFlow, build_flow
+from ..flows import Flow, FlowDescription, Glow, ManifoldFlow, build_flow
 from .batches import ImageData, eval_loader
 from .loop import TrainingModule, run_training
 from .placement import Placement
@@ -37,6 +37,16 @@ class FlowModule(TrainingModule):
     def on_fit_start(self) -> None:
         """Compile here: what is compiled cannot be copied, as weight averaging does at set-up."""
         self._log_prob = torch.compile(self.flow) if self.settings.compile else self.flow
+        self._recompute(self.settings.recompute)
+
+    def on_fit_end(self) -> None:
+        """What was set for training alone."""
+        self._recompute(False)
+
+    def _recompute(self, value: bool) -> None:
+        for part in self.flow.modules():
+            if isinstance(part, Glow):
+                part.recompute = value
 
     def _loss(self, batch: tuple[Tensor, Tensor], epoch: int) -> Tensor:
         index, images = batch

@@ -30,6 +30,7 @@ class TrainSettings:
         precision: "32-true", "64-true", or "bf16-mixed": networks in bfloat16, log-determinants in float32.
         compile: Compile the model with torch.compile: pays on a GPU, and costs on a CPU.
         log: "csv" or "tensorboard".
+        recompute: Train a Glow in memory that does not grow with its steps, see there; not together with `compile`.
 
     Raises:
         ValueError: A setting is out of range or of the wrong kind.
@@ -48,6 +49,7 @@ class TrainSettings:
     precision: str = "32-true"
     compile: bool = False
     log: str = "csv"
+    recompute: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience"):
@@ -64,8 +66,11 @@ class TrainSettings:
             raise ValueError(f"average: expected a decay between 0 and 1, such as 0.999, or None, got {self.average}")
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("log", self.log, LOGS)
-        if not isinstance(self.compile, bool):
-            raise ValueError(f"compile: expected True or False, got {self.compile!r:.100}")
+        for name in ("compile", "recompute"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name}: expected True or False, got {getattr(self, name)!r:.100}")
+        if self.compile and self.recompute:
+            raise ValueError("recompute: expected False with compile=True, since torch.compile keeps the activations")
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values."""

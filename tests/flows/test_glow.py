@@ -153,3 +153,67 @@ def test_wrong_shapes_are_refused():
         Glow((1, 8, 8), steps=0)
     with pytest.raises(ValueError, match=r"expected images of shape .*1, 8, 8.*got \(5, 1, 4, 4\)"):
         Glow((1, 8, 8))(torch.rand(5, 1, 4, 4))
+
+
+def perturbed(steps, dtype=torch.float64):
+    torch.manual_seed(0)
+    glow = Glow((1, 8, 8), levels=2, steps=steps, hidden=8).to(dtype)
+    for weight in glow.parameters():
+        weight.data += 0.05 * torch.randn_like(weight)
+    return glow
+
+
+def gradients(glow, x):
+    x = x.clone().requires_grad_()
+    z, ladj = glow.call_and_ladj(x)
+    return torch.autograd.grad((z.square().sum() + (ladj * z[:, 0]).sum()), [x, *glow.parameters()])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_recomputed_activations_give_the_same_gradients(dtype):
+    glow, x = perturbed(4, dtype), torch.rand(5, 1, 8, 8, dtype=dtype)
+    expected = gradients(glow, x)
+    glow.recompute = True
+    for found, wanted in zip(gradients(glow, x), expected):
+        assert (found - wanted).norm() <= 1e4 * torch.finfo(dtype).eps * (1 + wanted.norm())
+    none = torch.rand(0, 1, 8, 8, dtype=dtype)
+    assert gradients(glow, none)[0].shape == none.shape
+    vmapped = vmap(lambda image: glow.call_and_ladj(image)[1])(x)  # where nothing is recomputed
+    torch.testing.assert_close(vmapped, glow.call_and_ladj(x)[1])
+
+
+def kept(glow, x):
+    """Numbers kept for the way back, weights aside."""
+    own = {weight.untyped_storage().data_ptr() for weight in glow.parameters()}
+    seen = {}
+
+    def note(tensor):
+        if tensor.untyped_storage().data_ptr() not in own and len(x) in tensor.shape:
+            seen[tensor.untyped_storage().data_ptr()] = tensor.numel()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        glow.call_and_ladj(x)
+    return sum(seen.values())
+
+
+def test_recomputed_activations_are_not_kept():
+    x = torch.rand(7, 1, 8, 8, dtype=torch.float64)
+    plain, flat = {}, {}
+    for steps in (2, 8):
+        glow = perturbed(steps)
+        plain[steps] = kept(glow, x)
+        glow.recompute = True
+        flat[steps] = kept(glow, x)
+    assert plain[8] > 3 * plain[2]
+    assert flat[8] == flat[2]
+
+
+def test_under_autocast_recomputed_gradients_are_those_of_rounded_networks():
+    glow, x = perturbed(3, torch.float32), torch.rand(5, 1, 8, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        expected = gradients(glow, x)
+        glow.recompute = True
+        found = gradients(glow, x)
+    for a, b in zip(found, expected):
+        assert (a - b).norm() <= 0.02 * (1e-3 + b.norm())

@@ -48,6 +48,7 @@ def test_settings_recorded_before_there_were_options_still_work():
         ("checkpoint_every", 0),
         ("max_seconds", 0),
         ("compile", "yes"),
+        ("recompute", 1),
     ],
 )
 def test_bad_options_are_refused(name, wrong):
@@ -127,6 +128,14 @@ def test_compilation_is_asked_for_once_and_changes_nothing_else(digits, tmp_path
     chosen = run(digits, tmp_path / "b", compile=True, average=None)
     assert len(compiled) == 1
     assert distance(plain.flow, chosen.flow) == 0
+
+
+def test_recomputed_activations_train_the_same_flow(digits, tmp_path):
+    plain, recomputed = run(digits, tmp_path / "a"), run(digits, tmp_path / "b", recompute=True)
+    assert recomputed.validation_bpd == pytest.approx(plain.validation_bpd, abs=1e-3)
+    assert not recomputed.flow.transform.recompute
+    with pytest.raises(ValueError, match="recompute: expected False with compile"):
+        TrainSettings(compile=True, recompute=True)
 
 
 @pytest.mark.slow
