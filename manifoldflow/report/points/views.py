@@ -129,9 +129,7 @@ def _principal(place: str, train: np.ndarray, paths: np.ndarray) -> View:
         return (points - mean) @ kept.T
 
     ranges = _spans(columns(rows), columns(paths))
-    axes = tuple(
-        Axis(f"component {i + 1} ({shares[i]:.0%} of the variance)", *ends) for i, ends in enumerate(ranges)
-    )
+    axes = tuple(Axis(f"component {i + 1} ({shares[i]:.0%} of the variance)", *ends) for i, ends in enumerate(ranges))
     what = (
         f"Principal components of the training points: of {train.shape[1]} coordinates, the first two directions hold "
         f"{shares[:2].sum():.0%} of the variance. Points that are far apart may lie close together here."
