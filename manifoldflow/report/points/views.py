@@ -84,7 +84,7 @@ def _grid(across: np.ndarray, up: np.ndarray) -> np.ndarray:
 
 
 def _span(train: np.ndarray, paths: np.ndarray) -> tuple[float, float]:
-    """The range of a column of coordinates: of the training points, and of paths that stray no farther than its length."""
+    """The range of a column: of the training points, and of paths that stray no farther from them than its length."""
     low, high = float(train.min()), float(train.max())
     length = high - low
     low = float(paths.min(initial=low, where=paths > low - length))
