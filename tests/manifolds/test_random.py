@@ -85,13 +85,14 @@ def test_volume_of_the_simplex_is_the_integral_of_its_volume_form(name):
 @pytest.mark.parametrize("space", [*(s for s in MANIFOLDS if isinstance(s, Simplex)), stereographic(2)], ids=repr)
 def test_volume_form_is_the_gram_determinant_in_coordinates(space):
     """Root of the determinant of inner products of coordinate vectors: on a simplex, e_i - e_n."""
-    p = space.random_point(dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    p = space.random_point(6, dtype=torch.float64, generator=torch.Generator().manual_seed(2)).unflatten(0, (2, 3))
     basis = torch.eye(space.dim, dtype=torch.float64)
     if isinstance(space, Simplex):
         basis = torch.cat([basis, -torch.ones(space.dim, 1, dtype=torch.float64)], -1)
-    gram = space.metric.inner_product(basis[:, None], basis[None], p)
-    expected = 0.5 * torch.linalg.slogdet(gram).logabsdet
+    gram = space.metric.inner_product(basis[:, None], basis[None], p[..., None, None, :])
+    expected = 0.5 * torch.linalg.slogdet(gram).logabsdet.expand(2, 3)
     torch.testing.assert_close(space.metric.log_volume_form(p), expected)
+    torch.testing.assert_close(space.metric.log_volume_form(p[1, 2]), expected[1, 2])
 
 
 @pytest.mark.parametrize("space", MANIFOLDS, ids=repr)
