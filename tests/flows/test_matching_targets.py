@@ -11,6 +11,7 @@ from manifoldflow.distributions import VonMises
 from manifoldflow.evaluation import certify
 from manifoldflow.flows.matching import FlowMatching, Solver, VectorField, cut_locus, geodesic_path
 from manifoldflow.manifolds import Euclidean, Hypersphere, Product, Simplex, Torus
+from manifoldflow.manifolds.rows import load_forward_mode
 
 
 def mixture(law, *weights):
@@ -159,6 +160,7 @@ def test_velocities_are_the_derivatives_of_the_points(space, dtype):
     start, end = space.random_point(6, dtype=dtype), space.random_point(6, dtype=dtype)
     end[0] = start[0]
     t = torch.rand(6, dtype=dtype)
+    load_forward_mode()
     (x, u), (rise, bend) = torch.func.jvp(lambda s: geodesic_path(space, s, start, end), (t,), (torch.ones_like(t),))
     torch.testing.assert_close(rise, u, rtol=1e-4, atol=1e-5 if dtype == torch.float32 else 1e-10)
     assert x.dtype == u.dtype == dtype

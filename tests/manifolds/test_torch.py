@@ -55,6 +55,7 @@ def test_forward_and_reverse_jacobians_agree(space, name):
     x, y = pair(space, (), (), torch.float64)
     function = operations(space)[name]
     reverse = torch.func.jacrev(function, argnums=1)(x, y)
+    rows.load_forward_mode()
     forward = torch.func.jacfwd(function, argnums=1)(x, y)
     assert reverse.isfinite().all()
     torch.testing.assert_close(forward, reverse)

@@ -121,3 +121,39 @@ def test_a_user_s_kernel_is_used():
 def test_matern_smoothness(smoothness):
     with pytest.raises(ValueError, match="smoothness: expected"):
         Matern(smoothness)
+
+
+def test_kernels_of_unit_rate_and_scale():
+    """The formulas of the docstrings, with every parameter left out."""
+    h = torch.tensor([0.0, 0.3, 1.0, 2.0, 1e5], dtype=torch.float64)
+    root = math.sqrt(3.0) * h
+    for kernel, values in (
+        (OrnsteinUhlenbeck(), (-h).exp()),
+        (ExponentialPower(), (-h).exp()),
+        (SquaredExponential(), (-0.5 * h * h).exp()),
+        (Matern(), (1 + root) * (-root).exp()),
+        (Periodic(2.0), (-2 * (math.pi * h / 2).sin() ** 2).exp()),
+    ):
+        torch.testing.assert_close(kernel(h), values, atol=1e-12, rtol=1e-12)
+        torch.testing.assert_close(kernel(-h), kernel(h))
+
+
+def test_the_ends_of_the_ranges_are_allowed():
+    h = torch.tensor([0.1, 3.0], dtype=torch.float64)
+    torch.testing.assert_close(ExponentialPower(2.0)(h), (-h * h).exp())
+    assert Matern(19.5)(h).isfinite().all()
+    with pytest.raises(ValueError, match="smoothness: expected"):
+        Matern(20.5)
+    for wrong in (0.0, math.inf, True, "1"):
+        with pytest.raises(ValueError, match="rate: expected a positive finite number"):
+            OrnsteinUhlenbeck(wrong)
+
+
+def test_a_horizon_without_a_period_must_tell_the_ends_apart():
+    with pytest.raises(ValueError, match="horizon: k"):
+        GaussianProcessBridge(torch.zeros(2), torch.ones(2), kernel=SquaredExponential(), horizon=1e-170)
+    GaussianProcessBridge(torch.zeros(2), torch.ones(2), kernel=Periodic(1.0), horizon=0.4)  # less than half a period
+    near = Periodic(1.0)
+    with pytest.raises(ValueError, match="no multiple of the period"):
+        near.check_horizon(3 + 2.9e-6)
+    near.check_horizon(3 + 3.1e-6)

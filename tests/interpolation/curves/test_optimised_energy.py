@@ -17,6 +17,8 @@ from manifoldflow.interpolation import (
     realism_cost,
     realism_energy,
 )
+from manifoldflow.manifolds import Euclidean, Hypersphere, Simplex, Torus
+from manifoldflow.manifolds.rows import load_forward_mode
 from manifoldflow.realism import CallableIndex, StandardNormalIndex, density_index, semicircle
 
 DOUBLE = torch.float64
@@ -43,6 +45,7 @@ def test_realism_is_the_exponential_of_minus_the_length(rule, pieces):
     def gamma(t: torch.Tensor) -> torch.Tensor:
         return torch.cat([3 * t - 1.5, (4 * t).sin(), t.square()], -1)
 
+    load_forward_mode()
     _, velocity = torch.func.jvp(lambda t: net(gamma(t)), (t,), (torch.ones_like(t),))
     speed = velocity.norm(dim=-1)
     log_realism = (index.log(gamma(t)) * speed).mean().item()
@@ -178,3 +181,64 @@ def test_float32_agrees_with_float64():
     high = optimise(energy, start.double(), end.double(), solver=solver).solution
     assert low.energy.dtype == torch.float32
     torch.testing.assert_close(low.energy.double(), high.energy, rtol=2e-3, atol=0)
+
+
+def test_conformal_factors_by_default():
+    values = torch.tensor([0.5, 2.0], dtype=DOUBLE)
+    torch.testing.assert_close(inverse_density(torch.sin).cost(values), (-values).exp())
+    torch.testing.assert_close(inverse_density(torch.sin, beta=0.0).cost(values), torch.ones_like(values))
+    torch.testing.assert_close(energy_based(torch.sin).cost(values), values.sqrt())
+    energy_based(torch.sin).check(values)
+    for offset in (-0.5, -0.6):
+        with pytest.raises(ValueError, match="offset: expected"):
+            energy_based(torch.sin, offset=offset).check(values)
+    realism = realism_cost(StandardNormalIndex(2))
+    torch.testing.assert_close(realism.cost(values), -values.log())
+    realism.check(torch.tensor([0.0, 1.0, torch.nan]))
+    for wrong in (-0.1, 1.1):
+        with pytest.raises(ValueError, match="index: expected values in"):
+            realism.check(torch.tensor([0.5, wrong]))
+
+
+@pytest.mark.parametrize("width", [1.0, 2.0])
+def test_one_radial_function_is_the_least_squares_fit(width):
+    torch.manual_seed(0)
+    data = torch.randn(40, 2, dtype=DOUBLE) + 3
+    centre = data.mean(0)
+    squared = (data - centre).square().sum(-1)
+    bumps = torch.exp(-0.5 * squared / (width**2 * squared.mean()))
+    weight = bumps.sum() / bumps.square().sum()
+    factor = radial_basis(data, centres=1, width=width)
+    torch.testing.assert_close(factor.value(data), weight * bumps)
+    far = factor.cost(factor.value(torch.full((1, 2), 1e3, dtype=DOUBLE)))
+    assert far.item() == pytest.approx(1e-3**-0.5)
+    assert radial_basis(data, centres=1, floor=0.25).cost(torch.zeros(1)).item() == 2
+    # as many centres as points: each is a cluster of its own, without a radius
+    torch.testing.assert_close(radial_basis(data[:2], centres=2).value(data[:2]), torch.ones(2, dtype=DOUBLE))
+    with pytest.raises(ValueError, match="data: expected at least 64 points"):
+        radial_basis(data)
+    with pytest.raises(ValueError, match="data: expected at least 2 points"):
+        radial_basis(data[:1], centres=1)
+
+
+FLAT, CLR = (Simplex(2, metric=name) for name in ("euclidean", "aitchison"))
+
+
+@pytest.mark.parametrize("space", [Euclidean(3), Hypersphere(2), Torus(2), Simplex(2), FLAT, CLR], ids=repr)
+def test_segments_of_a_space_have_its_lengths(space):
+    torch.manual_seed(0)
+    start, end = space.random_point(2, dtype=DOUBLE)
+    t = torch.linspace(0, 1, 201, dtype=DOUBLE)
+    nodes = space.metric.geodesic(start, end)(t)
+    energy = CurveEnergy(space=space)
+    length = space.metric.dist(start, end).item()
+    assert energy.length(nodes).item() == pytest.approx(length, rel=1e-4)
+    assert energy(nodes).item() == pytest.approx(length**2 / 2, rel=1e-4)
+    domain = energy.domain
+    inner = domain.enter(nodes)
+    torch.testing.assert_close(domain.leave(inner), nodes)
+    middle = domain.leave(domain.between(inner[0], inner[2], 0.5))
+    torch.testing.assert_close(middle, nodes[1], atol=1e-4, rtol=0)
+    # a step along the tangential part of any vector is one along the curve's own tangent
+    moved = domain.leave(domain.retract(inner[0], domain.tangent(inner[1] - inner[0], inner[0])))
+    torch.testing.assert_close(moved, nodes[1], atol=1e-4, rtol=0)
