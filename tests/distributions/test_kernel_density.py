@@ -1,5 +1,6 @@
 """Kernel densities: published values, integrals, the sum that leaves terms out, bandwidths, derivatives, draws."""
 
+import itertools
 import math
 import time
 
@@ -9,6 +10,7 @@ import torch
 from scipy import stats
 
 from manifoldflow.distributions import KernelDensity, VonMisesFisher
+from manifoldflow.distributions.kernel import space_kernels
 from manifoldflow.distributions.kernel.log_sums import Terms, log_sums
 from manifoldflow.manifolds import Euclidean, Hypersphere, Product, Simplex, Torus
 
@@ -295,3 +297,102 @@ def test_wrong_arguments_are_named(change, match):
     KernelDensity(**options)
     with pytest.raises(ValueError, match=match):
         KernelDensity(**(options | change))
+
+
+def log_mixture(value, points, widths, share, weights=None):
+    """log density of von Mises-Fisher laws about points on S^2 and a share of the uniform law, by the formulas."""
+    k = widths.square().reciprocal()
+    log_c = k.log() - math.log(2 * math.pi) + torch.special.log1p(-(-2 * k).exp()).neg()
+    weights = torch.full_like(k, 1 / len(points)) if weights is None else weights / weights.sum()
+    chord = torch.cdist(value, points).square()
+    kernels = (log_c + weights.log() - 0.5 * k * chord).logsumexp(-1)
+    return torch.log((1 - share) * kernels.exp() + share / (4 * math.pi))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_adaptive_widths_are_the_likeliest_of_the_grid(seed):
+    torch.manual_seed(seed)
+    train, held = places(60), places(30)
+    options = {"neighbours": (1, 3), "scales": (0.5, 2.0), "shares": (0.0, 0.01, 0.2)}
+    density = KernelDensity.fit(train, method="adaptive", held_out=held, least=0.02, **options)
+    near = torch.cdist(train, train).sort(-1).values[:, 1:]
+
+    def widths(k, c):
+        return (near[:, k - 1] / c**0.5).clamp(min=0.02)
+
+    grid = list(itertools.product(*options.values()))
+    k, c, share = max(grid, key=lambda one: float(log_mixture(held, train, widths(*one[:2]), one[2]).mean()))
+    torch.testing.assert_close(density.bandwidth, widths(k, c))
+    assert density.uniform_share == share
+    torch.testing.assert_close(density.log_prob(held), log_mixture(held, train, widths(k, c), share))
+
+
+def test_a_random_tenth_is_held_out_and_joins_the_density():
+    torch.manual_seed(0)
+    points = places(40)
+    density = KernelDensity.fit(points, method="adaptive", neighbours=(2,), scales=(4.0,), shares=(0.1,))
+    near = torch.cdist(points, points).sort(-1).values[:, 2]
+    torch.testing.assert_close(density.bandwidth, (near / 2).clamp(min=1e-4))
+    KernelDensity.fit(points, method="adaptive", neighbours=(35,), scales=(1.0,), shares=(0.0,))  # of 36 that stay
+    with pytest.raises(ValueError, match="points: expected more than 36, the largest of neighbours, got 36"):
+        KernelDensity.fit(points, method="adaptive", neighbours=(36,))
+    with pytest.raises(ValueError, match="points: expected at least two to choose a bandwidth by, got 1"):
+        KernelDensity.fit(points[:1])
+    assert KernelDensity.fit(points[:2]).bandwidth.isfinite().all()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("apart", [False, True])
+def test_one_width_is_the_likeliest_of_weighted_points_under_the_others_or_of_held_out_ones(weighted, apart):
+    torch.manual_seed(1)
+    points, held = places(120).split([80, 40])
+    held = held if apart else None
+    weights = torch.rand(80, dtype=torch.float64) + 0.1 if weighted else torch.ones(80, dtype=torch.float64)
+
+    def likelihood(width):
+        widths = torch.full((80,), width, dtype=torch.float64)
+        if apart:
+            return float(log_mixture(held, points, widths, 0.0, weights).mean())
+        rest = ~torch.eye(80, dtype=torch.bool)
+        logs = [log_mixture(points[i : i + 1], points[m], widths[m], 0.0, weights[m]) for i, m in enumerate(rest)]
+        return float((weights * torch.cat(logs)).sum() / weights.sum())
+
+    found = float(KernelDensity.fit(points, weights, held_out=held).bandwidth[0])
+    for factor in (0.98, 1.02, 0.5, 2.0):
+        assert likelihood(found) > likelihood(factor * found)
+
+
+def test_a_products_weights_scale_the_widths():
+    x, value = torch.randn(2, 20, 2).double()
+    density = KernelDensity(x, 0.6, space=Product([Euclidean(1), Euclidean(1)], weights=[4.0, 1.0]))
+    scale = [0.3, 0.6]
+    expected = [np.mean(np.prod(stats.norm.pdf(v, x.numpy(), scale), -1)) for v in value.numpy()]
+    assert np.allclose(density.log_prob(value).exp(), expected)
+    assert density.sample((5000,)).var(0).numpy() == pytest.approx(
+        x.var(0).numpy() * 19 / 20 + np.square(scale), rel=0.1
+    )
+
+
+def test_draws_choose_points_by_weight_and_the_uniform_law_by_its_share():
+    torch.manual_seed(0)
+    ends = torch.tensor([[0.0, 0, 1], [0, 0, -1]])
+    density = KernelDensity(ends, torch.tensor([1e-3, 2e-3]), weights=torch.tensor([1.0, 3]), uniform_share=0.2)
+    drawn = density.sample((20_000,))
+    up, down = ((drawn @ end > 1 - 1e-4).float().mean().item() for end in ends)
+    assert (up, down) == (pytest.approx(0.2, abs=0.012), pytest.approx(0.6, abs=0.015))
+    assert repr(density) == "KernelDensity(2 points on Hypersphere(2), bandwidth 0.001 to 0.002)"
+    assert repr(KernelDensity(ends, torch.tensor([0.1]))) == "KernelDensity(2 points on Hypersphere(2), bandwidth 0.1)"
+    assert density.expand((4,)).log_prob(ends[0]).shape == (4,)
+    torch.testing.assert_close(density.expand((4,)).log_prob(ends[0])[2], density.log_prob(ends[0]))
+
+
+@pytest.mark.parametrize("count", [1, 50, 400])
+def test_a_kernel_given_as_a_function_is_summed_by_blocks(count, monkeypatch):
+    monkeypatch.setattr(space_kernels, "_BLOCK", 300)
+    points, value = places(100), places(400)[:count]
+    law = KernelDensity(points, 0.2, kernel=lambda x, h: VonMisesFisher(x, h**-2))
+    torch.testing.assert_close(law.log_prob(value), KernelDensity(points, 0.2).log_prob(value))
+    assert law.log_prob(value[:0]).shape == (0,)
+    torch.manual_seed(0)
+    ours = float(KernelDensity.fit(points[:40], kernel=lambda x, h: VonMisesFisher(x, h**-2)).bandwidth[0])
+    assert ours == pytest.approx(float(KernelDensity.fit(points[:40]).bandwidth[0]), rel=2e-3)
