@@ -115,3 +115,39 @@ def test_effective_sizes_of_short_chains_that_turn_back_and_forth_are_bounded():
         None
     ]
     assert 20 < direction_ess(x) <= 20 * math.log10(20) + 1e-4
+
+
+def test_caps_and_regions_hold_the_least_number_of_draws_that_makes_up_the_share():
+    angles = torch.linspace(0.01, 1.5, 50, dtype=torch.float64)
+    both = torch.cat([angles, -angles])[torch.randperm(100)]  # symmetric about the first axis
+    x = torch.stack([both.cos(), both.sin()], -1).reshape(2, 50, 2)
+    # of 100 draws in pairs, the k-th nearest is number ceil(k / 2) of the angles
+    for options, count in (({}, 95), ({"share": 0.5}, 50), ({"share": 0.501}, 51), ({"share": 1e-3}, 1)):
+        cap = credible_cap(x, **options)
+        torch.testing.assert_close(cap.centre, torch.tensor([1.0, 0.0], dtype=torch.float64))
+        edge = angles[math.ceil(count / 2) - 1]
+        torch.testing.assert_close(cap.angle, edge)
+        around = torch.stack([edge - 1e-6, edge + 1e-6])
+        points = torch.stack([around.cos(), around.sin()], -1)
+        inside = in_highest_density(points, x, lambda p: 3 * p[..., 0] + 7, **options)
+        assert inside.tolist() == [True, False]
+    for share in (0.0, -0.1):
+        with pytest.raises(ValueError, match="share"):
+            credible_cap(x, share)
+        with pytest.raises(ValueError, match="share"):
+            in_highest_density(x[0], x, lambda p: p[..., 0], share)
+    with pytest.raises(ValueError, match="draws: expected shape"):
+        in_highest_density(x[0], x[None], lambda p: p[..., 0])
+
+
+def test_summaries_by_their_formulas():
+    x = torch.nn.functional.normalize(torch.randn(2, 4, 3, 4, dtype=torch.float64) + 0.5, dim=-1)
+    found = summarize_directions(x)
+    for k in range(3):
+        rows = x[:, :, k].reshape(8, 4)
+        average = rows.mean(0)
+        torch.testing.assert_close(found.resultant[k], average.norm())
+        torch.testing.assert_close(found.mean[k], average / average.norm())
+        cosine = rows @ found.mean[k]
+        torch.testing.assert_close(found.dispersion[k], (1 - cosine.square().mean()) / average.norm() ** 2)
+    assert direction_ess(x).shape == direction_rhat(x).shape == (3,)  # four draws are enough

@@ -84,3 +84,22 @@ def test_angles_jump_by_half_a_turn():
 
     angles = run(GeodesicHMC(model, jit_compile=True), 150, 60)["angle"]
     assert 0.3 < (angles.cos() > 0).double().mean() < 0.7
+
+
+@pytest.mark.parametrize(
+    ("accepted", "crossed", "kept"),
+    [(0.9, 0, False), (1.1, 0, True), (2.9, 1, False), (3.1, 1, True), (50.0, 20, False), (50.0, 10, True)],
+)
+def test_jumps_stay_if_one_in_a_hundred_is_accepted_and_thrice_as_many_as_paths_cross(accepted, crossed, kept):
+    sites = {"a": Site(torch.Size((3,)), torch.float64, ((3, True),))}
+    jumps = Jumps(Geodesics(sites, torch.device("cpu")))
+    assert not jumps.kept
+    for i in range(100):
+        jumps.note(accepted / 100, i < crossed)
+    jumps.decide()
+    assert jumps.kept == kept
+
+
+def test_flat_sites_have_no_antipode():
+    geodesics = Geodesics({"b": Site(torch.Size((2,)), torch.float64)}, torch.device("cpu"))
+    assert Jumps(geodesics).choose(torch.zeros(2)) is None
