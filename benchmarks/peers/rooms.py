@@ -8,6 +8,7 @@ __all__ = ["ROOMS", "cases_of"]
 
 ROOMS = (
     "geometry",
+    "small",
     "distributions",
     "directions",
     "mixtures",

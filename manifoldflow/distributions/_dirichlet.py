@@ -13,6 +13,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..manifolds import is_eager
 from ..special import bregman_entropy, log1p_excess, stirling, stirling_divergence, stirling_slope
 from ..special.series import horner
 
@@ -22,6 +23,7 @@ _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 _MOST_STEPS = 200
 _TRIGAMMA = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66)  # Bernoulli's numbers
 _SPLIT = 134217729.0  # 2^27 + 1
+_PLAIN = 1e5  # terms of a million, whose float64 rounding float32 does not see
 
 
 def _volume(a: Tensor, total: Tensor) -> Tensor:
@@ -37,9 +39,14 @@ def log_density_log(a: Tensor, log_s: Tensor, power: float = 1.0) -> Tensor:
     return near + _volume(a, total[..., 0])
 
 
-def log_density(a: Tensor, s: Tensor) -> Tensor:
-    """sum (a_k - 1) log s_k - log B(a), to the last digits also where a_k eps is large."""
+def log_density(a: Tensor, s: Tensor, single: bool = False) -> Tensor:
+    """sum (a_k - 1) log s_k - log B(a), to the last digits also where a_k eps is large.
+
+    With `single`, to those of float32 only, which takes a tenth of the time where the concentrations are moderate.
+    """
     total = a.sum(-1, keepdim=True)
+    if single and is_eager() and bool((total < _PLAIN).all()):
+        return torch.xlogy(a - 1, s).sum(-1) + torch.lgamma(total[..., 0]) - torch.lgamma(a).sum(-1)
     scaled = s * total
     # s_k A - a_k with the rounding error of the product, which would be multiplied by a_k
     excess = (scaled - a) + _product_error(s, total, scaled)

@@ -93,7 +93,8 @@ class Dirichlet(BaseDistribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density at points `(*batch, D)`; on the boundary it is infinite or that of the limit."""
         value = self._checked(value)
-        return log_density(self.concentration.double(), value.double()).to(value.dtype)
+        single = value.dtype == torch.float32
+        return log_density(self.concentration.double(), value.double(), single).to(value.dtype)
 
     def log_prob_log(self, log_value: Tensor) -> Tensor:
         """Log density at points given by their log-coordinates; the reference measure is that of `log_prob`."""

@@ -91,6 +91,10 @@ def _large_derivative(kappa: Tensor, twice_order: int) -> Tensor:
 
 # Values at low order and concentration -------------------------------------------------------------
 
+_NEAR = 0.5
+_I0 = (0.0, *(1 / math.factorial(k) ** 2 for k in range(1, 8)))
+"""Of I_0 - 1 in powers of (kappa / 2)^2, to the last bit below _NEAR."""
+
 
 def _raised(kappa: Tensor, twice_order: int) -> tuple[Tensor, int, range]:
     """A/kappa at a raised order, that order (doubled), and the doubled orders to come down through."""
@@ -98,7 +102,17 @@ def _raised(kappa: Tensor, twice_order: int) -> tuple[Tensor, int, range]:
     return _Point(kappa, high).scale(), high, range(high, twice_order, -2)
 
 
+def _log_i0(kappa: Tensor) -> Tensor:
+    """log I_0 below the border: near 0 by the power series, whose sum less 1 has all its digits."""
+    near = kappa < _NEAR
+    inner = horner(_I0, torch.where(near, 0.25 * kappa * kappa, 0.0))
+    outer = torch.where(near, 1.0, kappa)
+    return torch.where(near, torch.log1p(inner), outer + torch.special.i0e(outer).log())
+
+
 def _small_log_partition(kappa: Tensor, twice_order: int) -> Tensor:
+    if twice_order == 0:
+        return _log_i0(kappa)
     ratio, high, orders = _raised(kappa, twice_order)
     square = kappa * kappa
     growth = torch.zeros_like(kappa)  # product of I_{j-1}/I_j, scaled to 1 at kappa = 0, minus 1
