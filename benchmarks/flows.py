@@ -72,6 +72,32 @@ def training(model: torch.nn.Module, loss: Callable[[], torch.Tensor]) -> Callab
     return run
 
 
+def conditioners(flow: ManifoldFlow, x: torch.Tensor) -> list[tuple[torch.nn.Module, torch.Tensor]]:
+    """The networks of a Glow, which are its 3x3, 1x1 and 3x3 convolutions, and an input of each."""
+    nets = [part for part in flow.transform.modules() if isinstance(part, torch.nn.Sequential)]
+    inputs: dict[torch.nn.Module, torch.Tensor] = {}
+    hooks = [net.register_forward_hook(lambda net, given, _: inputs.update({net: given[0].detach()})) for net in nets]
+    with torch.enable_grad():  # else they run in pieces
+        flow.log_prob(x)
+    for hook in hooks:
+        hook.remove()
+    return [(net, inputs[net]) for net in nets]
+
+
+def convolutions_trained(flow: ManifoldFlow, x: torch.Tensor) -> Callable[[], None]:
+    """A step of Adam of the convolutions alone, with gradients of their inputs, which a flow needs."""
+    nets = [(net, given.requires_grad_()) for net, given in conditioners(flow, x)]
+    weights = torch.nn.ModuleList(net for net, _ in nets)
+    total = lambda: sum((net(given).mean() for net, given in nets), x.new_zeros(()))  # noqa: E731
+    return training(weights, total)
+
+
+def convolutions_run(flow: ManifoldFlow, x: torch.Tensor) -> Callable[[], None]:
+    """The convolutions alone, once each."""
+    nets = conditioners(flow, x)
+    return sampling(lambda: [net(given) for net, given in nets])
+
+
 def sampling(draw: Callable[[], object]) -> Callable[[], None]:
     """One batch of samples."""
 

@@ -26,12 +26,13 @@ import numpy as np
 import pyro
 import pyro.distributions as dist
 import torch
-from pyro.infer import MCMC, NUTS
+from pyro.distributions import constraints
+from pyro.infer import MCMC, NUTS, SVI, Trace_ELBO
 from pyro.ops.integrator import potential_grad, velocity_verlet
 from scipy.special import ive
 from torch import Tensor
 
-from manifoldflow.distributions import SphericalUniform, VonMises, WrappedNormal
+from manifoldflow.distributions import SphericalUniform, VonMises, VonMisesFisher, WrappedNormal
 from manifoldflow.evaluation import quadrature
 from manifoldflow.inference import GeodesicHMC, GeodesicNUTS, SphereReparam
 from manifoldflow.inference.diagnostics import effective_size
@@ -174,6 +175,38 @@ def steps(n: int) -> dict[str, Callable[[], object]]:
         "floor": gradients,
         "Pyro NUTS": lambda: velocity_verlet(z, r, pyros.potential_fn, lambda p: p, 0.1, 2),
     }
+
+
+def variational(observations: int = 60) -> dict[str, Callable[[], object]]:
+    """A step of SVI for a direction with a von Mises-Fisher guide, and for a vector with a Normal one."""
+    torch.manual_seed(0)
+    data = torch.nn.functional.normalize(torch.randn(observations, 3) + 2.0, dim=-1)
+
+    def model_of(prior: Callable[[], Any]) -> Callable[[], None]:
+        def model() -> None:
+            s = pyro.sample("s", prior())
+            with pyro.plate("data", observations):
+                pyro.sample("x", dist.Normal(s, 0.3).to_event(1), obs=data)
+
+        return model
+
+    def direction_guide() -> None:
+        loc = pyro.param("loc", torch.tensor([1.0, 0.0, 0.0]), constraint=constraints.sphere)
+        kappa = pyro.param("kappa", torch.tensor(10.0), constraint=constraints.positive)
+        pyro.sample("s", VonMisesFisher(loc, kappa))
+
+    def vector_guide() -> None:
+        loc = pyro.param("mean", torch.tensor([1.0, 0.0, 0.0]))
+        scale = pyro.param("scale", torch.full((3,), 0.3), constraint=constraints.positive)
+        pyro.sample("s", dist.Normal(loc, scale).to_event(1))
+
+    models = {
+        "ours": (model_of(lambda: SphericalUniform(2)), direction_guide),
+        "Normal guide": (model_of(lambda: dist.Normal(torch.zeros(3), 1.0).to_event(1)), vector_guide),
+    }
+    pyro.clear_param_store()
+    svi = {name: SVI(*pair, pyro.optim.Adam({"lr": 0.01}), Trace_ELBO()) for name, pair in models.items()}
+    return {name: one.step for name, one in svi.items()}
 
 
 # Exact moments

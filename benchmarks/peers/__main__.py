@@ -1,7 +1,8 @@
 """Run every comparison with other libraries and write the page: `python -m benchmarks.peers`, or `make bench`.
 
 The measurements of pytest-benchmark are kept beside the page as JSON under runs/; `--page FILE` writes the page from
-such a file again. If one of our own calls fails, no page is written and the exit status is 1.
+such a file again. A run is compared with the last one that wrote the page: what fell by more than a fifth is named
+there and printed. If one of our own calls fails, no page is written and the exit status is 1.
 """
 
 import argparse
@@ -54,7 +55,7 @@ def main() -> int:
     from benchmarks.peers.page import write_page
 
     if chosen.page:
-        write_page(chosen.page, chosen.out)
+        report(write_page(chosen.page, chosen.out))
         return 0
     os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch start
     if why := refuse(chosen.device):
@@ -73,9 +74,16 @@ def main() -> int:
     arguments += [*(["--rooms", chosen.rooms] if chosen.rooms else []), *(["--no-memory"] if chosen.no_memory else [])]
     status = int(pytest.main(arguments))
     if status == 0:
-        write_page(chosen.json, chosen.out)
+        slower = write_page(chosen.json, chosen.out)
         print(f"wrote {chosen.out}")
+        report(slower)
     return status
+
+
+def report(slower: list[tuple[str, float]]) -> None:
+    """Name what fell since the page was last written."""
+    for name, change in slower:
+        print(f"slower than in the last run: {name}: {change:.0%} of the speed then")
 
 
 if __name__ == "__main__":

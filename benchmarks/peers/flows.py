@@ -16,6 +16,8 @@ from .case import Case, Goal, Score, Setting
 __all__ = ["cases"]
 
 ROOM = "Flows"
+CONVOLUTIONS = "the convolutions of its networks alone"
+KEPT = "activations kept"
 Shape = tuple[int, int, int]
 
 
@@ -42,13 +44,28 @@ def draw(name: str, flow: torch.nn.Module, batch: int) -> Callable[[], object]:
 def training(sizes: tuple[Shape, int, int, int, int], device: str) -> dict[str, Callable[[], object]]:
     """A step of Adam."""
     x = torch.rand(sizes[-1], *sizes[0], device=device)
-    return {name: script.training(flow, loss(name, flow, x)) for name, flow in glows(*sizes[:4], x).items()}
+    flows = glows(*sizes[:4], x)
+    calls: dict[str, Callable[[], object]] = {name: script.training(f, loss(name, f, x)) for name, f in flows.items()}
+    return calls | {"floor": script.convolutions_trained(script.our_glow(*sizes[:4]).to(device), x)}
 
 
 def sampling(sizes: tuple[Shape, int, int, int, int], device: str) -> dict[str, Callable[[], object]]:
     """A batch of samples."""
     x = torch.rand(sizes[-1], *sizes[0], device=device)
-    return {name: script.sampling(draw(name, flow, sizes[-1])) for name, flow in glows(*sizes[:4], x).items()}
+    flows = glows(*sizes[:4], x)
+    calls: dict[str, Callable[[], object]] = {n: script.sampling(draw(n, f, sizes[-1])) for n, f in flows.items()}
+    return calls | {"floor": script.convolutions_run(script.our_glow(*sizes[:4]).to(device), x)}
+
+
+def recomputing(sizes: tuple[Shape, int, int, int, int], device: str) -> dict[str, Callable[[], object]]:
+    """A step of Adam with the activations made again through the inverse, and with the activations kept."""
+    x = torch.rand(sizes[-1], *sizes[0], device=device)
+    calls: dict[str, Callable[[], object]] = {}
+    for name in ("ours", KEPT):
+        flow = script.our_glow(*sizes[:4]).to(device)
+        flow.transform.recompute = name == "ours"
+        calls[name] = script.training(flow, loss("ours", flow, x))
+    return calls
 
 
 def adapter(kind: str, dim: int, batch: int, device: str) -> dict[str, Callable[[], object]]:
@@ -67,14 +84,15 @@ def speed(setting: Setting) -> Iterator[Case]:
     tiny = [((1, 8, 8), 1, 1, 4, 2)]
     for sizes in setting.pick([*script.CASES], tiny):
         title = describe(sizes)
-        kinds = (("a step of training", training, 1.4), ("a batch of samples", sampling, 1.5))
-        for kind, build, goal in kinds:
+        kinds = (("a step of training", training, 1.4, 1.15), ("a batch of samples", sampling, 1.5, 1.2))
+        for kind, build, goal, most in kinds:
             yield Case(
                 ROOM,
                 f"{kind}, {title}",
                 partial(build, sizes, setting.device),
                 ("normflows",),
-                goals=(Goal("normflows / ours", at_least=goal),),
+                CONVOLUTIONS,
+                (Goal("normflows / ours", at_least=goal), Goal("ours / floor", at_most=most)),
                 memory=sizes[0] == (1, 32, 32),
             )
     growing = [((1, 16, 16), 2, 4, 32, 64), ((1, 16, 16), 3, 4, 32, 64), ((1, 16, 16), 2, 8, 32, 64)]
@@ -85,7 +103,22 @@ def speed(setting: Setting) -> Iterator[Case]:
             f"a step of training, {describe(sizes)}",
             partial(training, sizes, setting.device),
             ("normflows",),
+            CONVOLUTIONS,
             table="Growth with levels L, steps K, channels H and batch",
+        )
+
+
+def flat(setting: Setting) -> Iterator[Case]:
+    """Memory against the number of steps."""
+    for steps in setting.pick((8, 32, 128), (2,)):
+        sizes = (1, 16, 16), 2, steps, 32, 64
+        yield Case(
+            ROOM,
+            f"a step that recomputes, {describe(sizes)}",
+            partial(recomputing, sizes, setting.device),
+            (KEPT,),
+            table="Activations made again through the inverse",
+            memory=True,
         )
 
 
@@ -190,5 +223,5 @@ def cases(setting: Setting) -> list[Case | Score]:
     try:
         import zuko  # noqa: F401
     except ImportError:
-        return [*speed(setting), *accuracy(setting)]
-    return [*speed(setting), *tori(setting), *adapters(setting), *accuracy(setting)]
+        return [*speed(setting), *flat(setting), *accuracy(setting)]
+    return [*speed(setting), *flat(setting), *tori(setting), *adapters(setting), *accuracy(setting)]

@@ -84,4 +84,12 @@ def cases(setting: Setting) -> Iterator[Case | Score]:
             floor="the gradients of the model alone, compiled as in the kernels",
             table="Seconds of a step of GeodesicNUTS",
         )
+    yield Case(
+        ROOM,
+        "a direction given 60 observations, von Mises-Fisher guide",
+        script.variational,
+        ("Normal guide",),
+        goals=(Goal("ours / Normal guide", at_most=2.0),),
+        table="A step of SVI, beside that of a vector with a Normal guide",
+    )
     yield from exact(setting)

@@ -7,6 +7,8 @@ from typing import Any
 
 from manifoldflow.files import write_text
 
+from .last import fallen, figures_of, keep, kept
+
 __all__ = ["page", "write_page"]
 
 Record = dict[str, Any]
@@ -28,13 +30,32 @@ MEMORY = {
 }
 
 
-def write_page(measurements: Path, out: Path) -> None:
-    """Write the page from pytest-benchmark's JSON, whole or not at all."""
-    write_text(out, page(json.loads(measurements.read_text(encoding="utf-8"))))
+def write_page(measurements: Path, out: Path) -> list[tuple[str, float]]:
+    """Write the page from pytest-benchmark's JSON, and beside it as JSON what the next run is compared with.
+
+    Returns:
+        The rows whose speed fell since the page was last written, as `fallen` has them.
+    """
+    found, before = json.loads(measurements.read_text(encoding="utf-8")), kept(out)
+    now = keep(found)
+    slower = None if before is None else fallen(before, now)
+    since = "" if before is None else since_then(before["date"], slower or [], len(now["rows"].keys() & before["rows"]))
+    write_text(out, page(found, since))
+    write_text(figures_of(out), json.dumps(now, indent=1) + "\n")
+    return slower or []
 
 
-def page(found: Record) -> str:
-    """The page as Markdown."""
+def since_then(date: str, slower: list[tuple[str, float]], rows: int) -> str:
+    """What fell since the run before, in Markdown."""
+    start = f"## Since the run of {date}\n\nOf {rows} rows that are in both runs, "
+    if not slower:
+        return f"{start}none is slower by more than a fifth beside its floor and peers.\n"
+    lines = "\n".join(f"- {name}: {change:.0%} of the speed then" for name, change in slower)
+    return f"{start}{len(slower)} fell by more than a fifth beside their floor and peers:\n\n{lines}\n"
+
+
+def page(found: Record, since: str = "") -> str:
+    """The page as Markdown; `since` is what changed since the run before."""
     machine, rows = found["machine_info"], [entry["extra_info"]["row"] for entry in found["benchmarks"]]
     cpu = machine["device"] == "cpu"
     parts = [
@@ -53,7 +74,7 @@ def page(found: Record) -> str:
     absent = [name for name, number in machine["versions"].items() if number is None]
     if absent:
         parts.append(f"Not installed, so that all that needs them is missing: {', '.join(absent)}.\n")
-    parts.append(overview(rows))
+    parts += [overview(rows), *([since] if since else [])]
     for room in dict.fromkeys(row["room"] for row in rows):
         parts.append(f"## {room}\n")
         here = [row for row in rows if row["room"] == room]

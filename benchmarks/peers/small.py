@@ -1,4 +1,4 @@
-"""Small arrays, where the number of operations is what a call costs: geometry, laws and flows at 30 x 3 and 1,000 x 64."""
+"""Geometry, laws and flows at 30 x 3 and 1,000 x 64, where the number of operations is what a call costs."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,8 +11,8 @@ from manifoldflow.distributions import (
     Bingham,
     Dirichlet,
     Gaussian,
-    KernelDensity,
     Kent,
+    KernelDensity,
     PowerSpherical,
     SphericalUniform,
     VonMises,

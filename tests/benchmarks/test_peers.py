@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from benchmarks.peers.case import Case, Goal, Score, Setting, measure, score
+from benchmarks.peers.last import fallen
 from benchmarks.peers.memory import fresh, peak
-from benchmarks.peers.page import judge, page
+from benchmarks.peers.page import judge, page, write_page
 
 ROOT = Path(__file__).parents[2]
 OPTIONAL = ("geoopt", "normflows", "stochman", "zuko")
@@ -140,6 +141,45 @@ def test_page_names_goals_missed_and_gaps():
     assert "| work | 2 s | fast " in text
     assert "Written by `make bench`" in text
     assert "torch 2, zuko not installed" in text
+
+
+def recorded(**rows):
+    """What a run kept: ours, one peer and the floor in seconds."""
+    fields = ("ours", "peer", "floor")
+    found = {name: dict(zip(fields, values)) for name, values in rows.items()}
+    rows = {
+        n: {"ours": r["ours"], "peers": {"a": r["peer"]}, "floor": r["floor"], "seconds": True}
+        for n, r in found.items()
+    }
+    return {"date": "2026-01-02", "machine": "x", "rows": rows}
+
+
+def test_what_fell_by_more_than_a_fifth_is_named():
+    before = recorded(busy=(1.0, 2.0, 4.0), slower=(1.0, 2.0, 4.0), near=(1.0, 2.0, 4.0), gone=(1.0, 1.0, 1.0))
+    now = recorded(busy=(3.0, 6.0, 12.0), slower=(1.5, 2.0, 4.0), near=(1.2, 2.0, 4.0), new=(9.0, 1.0, 1.0))
+    assert fallen(before, now) == [("slower", pytest.approx(1 / 1.5))]
+    alone = {"ours": 2.0, "peers": {}, "floor": None, "seconds": True}
+    before["rows"] = {"alone": alone | {"ours": 1.0}, "error": alone | {"ours": 1.0, "seconds": False}}
+    now["rows"] = {"alone": alone, "error": alone | {"seconds": False}}
+    assert fallen(before, now) == [("alone", 0.5)]
+    assert fallen(before, now | {"machine": "another"}) == []
+
+
+def test_a_page_is_compared_with_the_one_before_it(tmp_path):
+    benchmark = Benchmark()
+    case = Case("Room", "work", lambda: {"ours": lambda: 0, "floor": lambda: 0}, floor="nothing", peers=())
+    measure(case, benchmark, Setting(quick=True))
+    machine = {"device": "cpu", "machine": "x", "cores": 2, "python_version": "3", "versions": {}}
+    found = {"machine_info": machine, "command": "make bench", "datetime": "2026-01-02T03", "seconds": 90.0}
+    path, out = tmp_path / "run.json", tmp_path / "page.md"
+    for factor in (1.0, 1.1, 1.5):
+        row = benchmark.extra_info["row"]
+        row = row | {"ours": factor * row["ours"], "floor": row["ours"]}
+        path.write_text(json.dumps(found | {"benchmarks": [{"extra_info": {"row": row}}]}))
+        slower = write_page(path, out)
+        text = out.read_text()
+        assert ("Since the run of 2026-01-02" in text) == (factor > 1)
+        assert ("Room: Speed: work" in text) == bool(slower) == (factor == 1.5)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark can be reset on Linux only")

@@ -94,7 +94,7 @@ class Glow(FlowTransform):
         steps: K, steps of flow a level.
         hidden: Channels of the couplings' hidden convolutions.
         recompute: Train in memory that does not grow with K: activations are not kept but made again through the
-            inverse, which takes about 1.6 times as long. Rounding differs; there are no gradients of gradients.
+            inverse, which takes about 1.45 times as long. Rounding differs; there are no gradients of gradients.
 
     Attributes:
         recompute: May be changed at any time.
