@@ -153,6 +153,6 @@ def _median_widths(squared: Tensor) -> list[float]:
 
 def _signs(m: int, n: int, permutations: int, generator: torch.Generator | None, like: Tensor) -> Tensor:
     """Columns `(m + n, 1 + permutations)` of 1/m and -1/n: the given labels, then permuted ones."""
-    given = torch.cat([torch.full((m,), 1 / m), torch.full((n,), -1 / n)]).to(torch.float64)
+    given = torch.tensor([1 / m] * m + [-1 / n] * n, dtype=torch.float64)
     orders = torch.stack([torch.randperm(m + n, generator=generator) for _ in range(permutations)])
     return torch.cat([given[None], given[orders]]).T.to(like)

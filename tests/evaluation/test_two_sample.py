@@ -9,7 +9,7 @@ from scipy.stats import binom
 import manifoldflow as mf
 from manifoldflow.distributions import Dirichlet, Gaussian, SphericalUniform, VonMises, VonMisesFisher
 from manifoldflow.evaluation import TwoSampleTest, calibration, two_sample_test
-from manifoldflow.evaluation.two_sample import flat_coordinates
+from manifoldflow.evaluation.two_sample import _signs, flat_coordinates
 from manifoldflow.manifolds import Product
 
 NORTH = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
@@ -121,3 +121,10 @@ def test_calibration():
     assert levels[0.9].value < 0.8  # a model that is too sure of itself
     with pytest.raises(ValueError, match="level: expected a share between 0 and 1"):
         calibration(law, held_out, [0.5, 1.0])
+
+
+def test_signs_weigh_both_samples_alike_to_the_last_digits():
+    signs = _signs(3, 7, 5, None, torch.zeros((), dtype=torch.float64))
+    assert signs.sum(0).abs().max() < 1e-15
+    assert signs[:, 0].tolist() == [1 / 3] * 3 + [-1 / 7] * 7
+    assert all(sorted(column.tolist()) == sorted(signs[:, 0].tolist()) for column in signs.T)

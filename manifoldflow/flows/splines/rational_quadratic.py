@@ -69,7 +69,7 @@ class _Bins(torch.autograd.Function):
         k = (value[..., None] >= inner).sum(-1)
         both = k[..., None, None].expand(*k.shape, 2, 1)
         share, end = shares.gather(-1, both)[..., 0], ends.gather(-1, both)[..., 0]
-        start = torch.add((k * (floor / bins))[..., None], end - share, alpha=left)
+        start = torch.add((k.to(raw.dtype) * (floor / bins))[..., None], end - share, alpha=left)
         sides = _sides(k, bins, raw.shape[-1] - 2 * bins)
         slopes = _bend(raw[..., 2 * bins :].gather(-1, sides), bounds.steepest).exp()
         return torch.cat([start, share * left + floor / bins, slopes], -1), k, shares, sides

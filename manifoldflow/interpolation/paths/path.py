@@ -194,7 +194,7 @@ class Polyline(Path):
         if m < 2:
             raise ValueError(f"points: expected at least 2 along dimension {axis}, got {m}")
         if times is None:
-            times = torch.linspace(0, 1, m)
+            times = torch.linspace(0, 1, m, dtype=self.points.dtype)
         self.nodes = check_times(times, self.points, increasing=True)
         if self.nodes.shape != (m,) or float(self.nodes[0]) != 0 or float(self.nodes[-1]) != 1:
             raise ValueError(

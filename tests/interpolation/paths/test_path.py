@@ -13,6 +13,7 @@ from manifoldflow.interpolation import (
     CurveEnergy,
     Linear,
     NormCorrected,
+    Polyline,
     Slerp,
     build_path,
     interpolate,
@@ -354,3 +355,8 @@ def test_reprs_are_one_line():
         assert "\n" not in repr(built)
         assert "0x" not in repr(built)
     assert repr(Slerp(torch.ones(5, 512), torch.rand(5, 512))) == "Slerp(batch=(5,), event=(512,))"
+
+
+def test_nodes_at_equal_steps_are_as_fine_as_the_points():
+    path = Polyline(torch.randn(11, 2, dtype=torch.float64))
+    torch.testing.assert_close(path.nodes, torch.linspace(0, 1, 11, dtype=torch.float64), rtol=0, atol=1e-16)
