@@ -164,7 +164,8 @@ class FisherBingham(BaseDistribution):
             step = (1 - 1 / size) / slope.clamp(min=safe)
             mu = (mu + torch.where(size > 1, step, 0.0)).clamp(min=0)
         x = torch.where(c == 0, 0.0, c / (mu + below).clamp(min=safe))
-        missing = (1 - x.square().sum(-1)).clamp(min=0).sqrt()
+        # Where mu is positive only rounding is missing, the root of which would be 1e-8.
+        missing = torch.where(mu[..., 0] > 0, 0.0, (1 - x.square().sum(-1)).clamp(min=0).sqrt())
         x[..., -1] = torch.where(c[..., -1] < 0, x[..., -1] - missing, x[..., -1] + missing)
         x = x / torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         mode = (vectors @ x.unsqueeze(-1)).squeeze(-1).to(self.linear.dtype)
