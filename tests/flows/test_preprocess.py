@@ -174,3 +174,19 @@ def test_standard_normal_logits_are_drawn_inside_the_shrunk_interval():
     assert -0.05 / 0.9 < float(x.min()) < float(x.max()) < 0.95 / 0.9
     y = Logit()(x).flatten()
     assert float(y.std()) == pytest.approx(1, abs=5 / math.sqrt(2 * len(y)))
+
+
+def test_all_are_bijections_of_one_number_or_an_image():
+    glow = Glow((1, 4, 4), levels=1, steps=1, hidden=4)
+    for transform, first, last in (
+        (Centred(), 0, 0),
+        (Logit(), 0, 0),
+        (glow, 3, 1),
+        (Preprocessed(Logit(), glow), 3, 1),
+    ):
+        assert transform.bijective
+        assert transform.domain.event_dim == first
+        assert transform.codomain.event_dim == last
+        inverse = transform.inv
+        assert inverse.bijective
+        assert (inverse.domain.event_dim, inverse.codomain.event_dim) == (last, first)
