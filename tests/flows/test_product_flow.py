@@ -168,3 +168,17 @@ def test_flow_on_a_space_and_refusals():
         joint.log_prob(torch.tensor([[1.0, 0.0, 0.5, 0.5]]))
     with pytest.raises(ValueError, match="x: expected"):
         joint.log_prob(torch.zeros(1, 3))
+
+
+def test_batches_of_any_shape_are_checked():
+    flow = bent(ProductFlow([Torus(1), Simplex(2)], transforms=1, bins=3, hidden=4, context_dim=2))
+    x = flow.base.sample((6,)).double()
+    context = torch.randn(6, 2, dtype=torch.float64)
+    found = flow.log_prob(x, context)
+    torch.testing.assert_close(flow.log_prob(x.reshape(2, 3, 4), context.reshape(2, 3, 2)), found.reshape(2, 3))
+    torch.testing.assert_close(flow.log_prob(x[1], context[1]), found[1])
+    for shape in ((2, 3, 4), (4,)):
+        broken = x.reshape(-1)[: torch.Size(shape).numel()].reshape(shape).clone()
+        broken[..., -1] = 0.0
+        with pytest.raises(ValueError, match="expected"):
+            flow.log_prob(broken, context[0])
