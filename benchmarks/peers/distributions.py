@@ -57,7 +57,7 @@ def speed(setting: Setting) -> Iterator[Case]:
             (Goal("ours, eager / ours", at_least=3.0),),
         )
     everybody: tuple[str, ...] = ("geomstats", "scipy")
-    sizes = [(3, 10_000, everybody, 4.0), (784, 10_000, everybody, 2.3), (3072, 10_000, (), 1.7)]
+    sizes = [(3, 10_000, everybody, 2.0), (784, 10_000, everybody, 1.0), (3072, 10_000, (), 0.8)]
     sizes.append((3072, 500, everybody, None))  # as many as scipy draws in seconds
     for n, draws, names, goal in setting.pick(sizes, [(3, 10, everybody, 4.0)]):
         yield Case(

@@ -14,7 +14,7 @@ from torch import Size, Tensor
 from torch.distributions import constraints
 from torch.distributions.constraints import Constraint
 
-from ...checks import check_integer
+from ...checks import check_integer, is_eager
 from ...special import log1mexp, log_gamma_ratio, log_ndtri, vmf_log_peak, vmf_mean_length_complement
 from ..base import CheckedDistribution, Parameter
 from ..constraints import as_parameter, check_floating, finite_nonnegative
@@ -169,6 +169,10 @@ def sample_haversine(kappa: Tensor, n: int, shape: Size) -> Tensor:
     if n == 3:
         # -log1p(u expm1(-2 kappa)) / (2 kappa), uniform on [0, 1] in the limit kappa = 0.
         u = torch.rand(shape, dtype=kappa.dtype, device=kappa.device)
+        if kappa.numel() == 1 and kappa.is_cpu and is_eager():  # in place, and without both branches
+            rate = -2 * float(kappa)
+            drawn = u if rate > -2e-9 else u.mul_(math.expm1(rate)).log1p_().div_(rate)
+            return drawn.clamp_(tiny, 1)
         small = kappa < 1e-9
         safe = torch.where(small, 1.0, kappa)
         drawn = torch.log1p(u * torch.expm1(-2 * safe)) / (-2 * safe)

@@ -10,6 +10,7 @@ from torch.distributions.constraints import Constraint
 
 from ..._geomstats import Manifold
 from ...manifolds import Hypersphere
+from ...manifolds.rows import is_recorded
 from ..base import BaseDistribution, Parameter
 from ..constraints import beside_loc, check_vector, finite_nonnegative, last_size
 
@@ -128,9 +129,25 @@ def _from_frame(loc: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         across = torch.stack([-loc[..., 1], loc[..., 0]], dim=-1)
         return cos[..., None] * loc + (sign * sin)[..., None] * across
     phase = torch.rand(cos.shape, dtype=loc.dtype, device=loc.device).mul_(2 * math.pi)
+    if loc.dim() == 1 and loc.is_cpu and not is_recorded(loc, cos, sin):
+        # Few calls of torch: columns side by side in memory, and the frame from plain numbers.
+        columns = torch.empty(3, *cos.shape, dtype=loc.dtype)
+        columns[0] = cos
+        torch.mul(phase.cos(), sin, out=columns[1])
+        torch.mul(phase.sin_(), sin, out=columns[2])
+        frame = torch.tensor(_frame_of(*loc.tolist()), dtype=loc.dtype)
+        return (columns.flatten(1).mT @ frame).reshape(*cos.shape, 3)
     weights = torch.stack([cos, sin * phase.cos(), sin * phase.sin()], dim=-1)
     frame = _frame(loc)
     return weights @ frame if loc.dim() == 1 else (weights[..., None, :] @ frame)[..., 0, :]
+
+
+def _frame_of(x: float, y: float, z: float) -> tuple[tuple[float, float, float], ...]:
+    """`_frame` of one direction, in plain numbers."""
+    sign = -1.0 if z < 0 else 1.0
+    a = -1 / (sign + z)
+    b = x * y * a
+    return (x, y, z), (1 + sign * x * x * a, sign * b, -sign * x), (b, sign + y * y * a, -y)
 
 
 def _frame(loc: Tensor) -> Tensor:

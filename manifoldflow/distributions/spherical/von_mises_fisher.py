@@ -123,7 +123,9 @@ class VonMisesFisher(AroundLoc):
             cos, sin = theta.cos(), theta.sin()
         else:
             h = sample_haversine(kappa, self.ambient_dim, shape[:-1])
-            cos, sin = 1 - 2 * h, 2 * (h * (1 - h)).sqrt()
+            rest = 1 - h
+            sin = (rest * h).sqrt_().mul_(2)
+            cos = rest.sub_(h)
         return around(self._row, cos, sin, shape)
 
     @classmethod
