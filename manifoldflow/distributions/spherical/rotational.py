@@ -136,7 +136,7 @@ def _from_frame(loc: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         torch.mul(phase.cos(), sin, out=columns[1])
         torch.mul(phase.sin_(), sin, out=columns[2])
         frame = torch.tensor(_frame_of(*loc.tolist()), dtype=loc.dtype)
-        return (columns.flatten(1).mT @ frame).reshape(*cos.shape, 3)
+        return (columns.view(3, -1).mT @ frame).view(*cos.shape, 3)
     weights = torch.stack([cos, sin * phase.cos(), sin * phase.sin()], dim=-1)
     frame = _frame(loc)
     return weights @ frame if loc.dim() == 1 else (weights[..., None, :] @ frame)[..., 0, :]
