@@ -175,7 +175,8 @@ class FisherBingham(BaseDistribution):
         """Log density with respect to surface area."""
         if self._validate_args:
             self._validate_sample(value)
-        return (self._exponent64(value) - self._log_partition64()).to(value.dtype)
+        found = (self._exponent64(value) - self._log_partition64()).to(value.dtype)
+        return found.expand(torch.broadcast_shapes(found.shape, self.batch_shape))
 
     def _exponent64(self, value: Tensor) -> Tensor:
         x, a = value.double(), self._quadratic.double()
