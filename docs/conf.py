@@ -5,6 +5,9 @@ import os
 import sys
 from pathlib import Path
 
+from docutils import nodes
+from sphinx.util import logging
+
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_ext")]
 # Inherited by the kernels that execute the pages.
@@ -63,3 +66,17 @@ html_static_path = ["_static"]
 html_css_files = ["extra.css"]
 html_copy_source = False
 html_show_sourcelink = False
+
+
+def _count_figures(app, doctree):
+    """A gallery script that shows nothing leaves a gap that no reader can see."""
+    if app.env.docname == "gallery" and app.config.nb_execution_mode != "off":
+        scripts = len(list(HERE.glob("gallery/*.py")))
+        figures = sum(1 for _ in doctree.findall(nodes.image))
+        if figures < scripts:
+            logging.getLogger(__name__).warning("gallery: %d scripts, and %d figures", scripts, figures)
+
+
+def setup(app):
+    """What Sphinx calls."""
+    app.connect("doctree-read", _count_figures)
