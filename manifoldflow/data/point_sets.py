@@ -19,10 +19,10 @@ _PLACES = 26
 
 
 def split_hash(*parts: Tensor) -> str:
-    """Twelve hexadecimal digits that name a split: SHA-256 of the parts' shapes and of their values to 26 binary places.
+    """Twelve hexadecimal digits that name a split: SHA-256 of the parts' shapes and of their values.
 
-    Further digits do not count, since the last ones of a sine differ from machine to machine: below 1 places are those
-    of the number, from there on those of its mantissa.
+    Of these 26 binary places count, of the mantissa where a value is 1 or more: the last digits of a sine differ from
+    machine to machine.
     """
     digest = hashlib.sha256()
     for part in parts:
