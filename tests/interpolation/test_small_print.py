@@ -10,12 +10,15 @@ from manifoldflow.interpolation import (
     METHODS,
     AdamStraightening,
     CurveEnergy,
+    GaussianProcessBridge,
     Geodesic,
     GraphStart,
     LangevinBridge,
     Linear,
     NormCorrected,
     Slerp,
+    SquaredExponential,
+    TypicalBridge,
     build_path,
     energy_based,
     optimise,
@@ -162,3 +165,57 @@ def test_how_they_show_themselves():
 
 def test_interpolation_by_name_of_nine_points():
     assert mf.interpolate(*torch.eye(3)[:2]).shape == (9, 3)
+
+
+def test_lengths_are_those_of_256_chords():
+    theta = 2.0
+    start, end = torch.tensor([1.0, 0.0], dtype=F64), torch.tensor([math.cos(theta), math.sin(theta)], dtype=F64)
+    path = Slerp(start, end)
+    chord = 2 * math.sin(theta / 512)
+    assert path.length(decode=lambda x: x).item() == pytest.approx(256 * chord, rel=1e-12)
+    assert path.energy().item() == pytest.approx(128 * 256 * chord**2, rel=1e-12)
+    assert path.resample().covered.shape[-1] == 257
+    assert path.length(decode=lambda x: x, steps=1).item() == pytest.approx(2 * math.sin(theta / 2))
+    for wrong in (0, True, 2.0):
+        with pytest.raises(ValueError, match="steps: expected an integer of at least 1"):
+            path.energy(steps=wrong)
+
+
+def test_bridges_by_default():
+    start, end = torch.tensor([[1.0, 0.0, 0.0]], dtype=F64), torch.tensor([[0.0, 1.0, 0.0]], dtype=F64)
+    half = torch.tensor([0.5], dtype=F64)
+    weight = 0.5 / math.cosh(0.5)  # of the Ornstein-Uhlenbeck process over a time of 1: 0.443
+    middle = GaussianProcessBridge(start, end).mean(half)[0, 0]
+    torch.testing.assert_close(middle, torch.tensor([weight, weight, 0.0], dtype=F64))
+    smooth = build_path(start, end, method="smooth-bridge").covariance(torch.tensor([0.4, 0.5], dtype=F64))
+    scaled = GaussianProcessBridge(start, end, kernel=SquaredExponential(0.5)).covariance(
+        torch.tensor([0.4, 0.5], dtype=F64)
+    )
+    torch.testing.assert_close(smooth, scaled)
+    guide = LangevinBridge(start, end).guide(start, 1.0)  # of the standard normal, whose diffusion lasts for 1
+    torch.testing.assert_close(guide, math.exp(-1) / (1 - math.exp(-2)) * (end - start * math.exp(-1)))
+    typical = TypicalBridge(start, end)
+    assert typical.spread == 0.5
+    torch.testing.assert_close(typical.noise.variance(half), GaussianProcessBridge(start, end).variance(half))
+    with pytest.raises(ValueError, match="spread: expected an angle"):
+        TypicalBridge(start, end, spread=1.6)
+    TypicalBridge(start, end, spread=math.pi / 2)
+
+
+def test_simulations_take_ten_steps_between_two_times():
+    calls = []
+
+    def score(x):
+        calls.append(len(x))
+        return -x
+
+    start = torch.zeros(2, 3, dtype=F64)
+    bridge = LangevinBridge(start, start, score=score)
+    for options, steps in (({}, 10), ({"substeps": 3}, 3)):
+        calls.clear()
+        found = bridge.simulate(torch.tensor([0.0, 0.2, 0.5, 1.0]), **options)
+        assert len(calls) == 3 * steps - 1  # the last one goes to the end itself
+        assert found.points.shape == (1, 2, 4, 3)
+    calls.clear()
+    bridge.sample(torch.tensor([0.5]), (4,))
+    assert (len(calls), calls[0]) == (19, 8)  # from end to end, whichever times are asked for
