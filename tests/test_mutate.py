@@ -1,6 +1,7 @@
 """The mutants are valid changes of one line, drawn by seed; scores count what was judged, and never praise nothing."""
 
 import ast
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -138,6 +139,17 @@ def test_what_is_kept_of_the_reach_is_found_again_where_a_file_has_changed(small
     assert more.lines[sums][6] == ["tests/room/test_more.py::test_unused"]
     assert more.seconds.items() > first.seconds.items()
     assert len(runs) == 2
+    wrong = small / "tests/room/test_wrong.py"
+    wrong.write_text("def test_wrong():\n    assert 1 == 2\n")
+    file.write_text(file.read_text() + "\n")
+    for count in (3, 4):  # what passed before the failure is kept
+        with pytest.raises(SystemExit, match="the tests of room fail unchanged"):
+            find_reach(small, "room", small, kept)
+        assert len(runs) == count
+    assert json.loads(kept.read_text())["tests"].keys() == {test, "tests/room/test_more.py"}
+    wrong.unlink()
+    assert find_reach(small, "room", small, kept).lines == more.lines
+    assert len(runs) == 4
     (small / sums).write_text("# One line more.\n" + (small / sums).read_text())
     assert find_reach(small, "room", small, kept).lines[sums][3] == first.lines[sums][2]
 

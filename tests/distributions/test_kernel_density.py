@@ -179,7 +179,7 @@ def test_log_prob_takes_batches_and_keeps_the_dtype(dtype):
     found = density.log_prob(value)
     assert found.shape == (2, 30)
     assert found.dtype == dtype
-    assert torch.equal(found[1, 3], density.log_prob(value[1, 3]))
+    torch.testing.assert_close(found[1, 3], density.log_prob(value[1, 3]))  # products of other shapes round otherwise
     assert density.log_prob(value[:0]).shape == (0, 30)
 
 

@@ -116,3 +116,18 @@ def test_one_logit_is_that_of_being_real():
     torch.testing.assert_close(ClassifierIndex(lambda x: x[:, :1])(x), x[:, 0].sigmoid())
     torch.testing.assert_close(ClassifierIndex(lambda x: x[:, 0])(x), x[:, 0].sigmoid())
     torch.testing.assert_close(ClassifierIndex(lambda x: x[:, :2], label=1)(x), (x[:, 1] - x[:, 0]).sigmoid())
+
+
+def test_samples_are_decoded_1024_at_a_time():
+    sizes = []
+
+    def decoder(z):
+        sizes.append(len(z))
+        return z
+
+    density = FeatureDensity(torch.randn(50, 3), decoder)
+    feature_index(density, torch.randn(2500, 3))
+    assert sizes == [1024, 1024, 452]
+    sizes.clear()
+    feature_index(density, torch.randn(5, 3), chunk=2)
+    assert sizes == [2, 2, 1]

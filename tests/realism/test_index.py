@@ -253,15 +253,9 @@ def test_a_mixture_index_is_the_fitted_mixtures():
 
 
 def test_draws_are_taken_in_chunks():
-    class Counted(Gaussian):
-        sizes = []  # noqa: RUF012
-
-        def sample(self, sample_shape=()):
-            self.sizes.append(tuple(sample_shape))
-            return super().sample(sample_shape)
-
-    density_index(Counted(torch.zeros(2)), samples=20, chunk=7)
-    assert Counted.sizes == [(7,), (7,), (6,)]
+    base = Counted(torch.zeros(2))
+    density_index(base, samples=20, chunk=7)
+    assert base.sizes == [(7,), (7,), (6,)]
     assert density_index(Gaussian(torch.zeros(2)), samples=2)(torch.zeros(1, 2)).isfinite().all()
 
 
@@ -286,3 +280,27 @@ def test_smoothing_rounds_kinks_and_nothing_else():
     for rounding, width, wanted in ((0.0, 0.3, 0.3), (0.2, 0.1, 0.2)):
         smooth = TwoSidedIndex(plain, rounding=rounding).regularised(0.2).smoothed(width)
         torch.testing.assert_close(smooth(z), 0.2 + 0.6 * TwoSidedIndex(plain, rounding=wanted)(z))
+
+
+class Counted(Gaussian):
+    """A Gaussian that notes how many draws were asked for at a time."""
+
+    def sample(self, sample_shape=()):
+        self.sizes = [*getattr(self, "sizes", []), tuple(sample_shape)]
+        return super().sample(sample_shape)
+
+
+def test_ten_thousand_draws_stand_for_a_model():
+    base = Counted(torch.zeros(2))
+    density_index(base)
+    assert base.sizes == [(10_000,)]
+    base = Counted(torch.zeros(2))
+    density_index(base, samples=25_000)
+    assert base.sizes == [(10_000,), (10_000,), (5000,)]
+
+
+def test_a_mixture_of_scores_has_five_components_by_default():
+    torch.manual_seed(0)
+    scores = torch.randn(300, dtype=DOUBLE)
+    found, five = (DensityIndex(linear_score, scores, method="mixture", **o) for o in ({}, {"components": 5}))
+    assert torch.equal(found.coefficients, five.coefficients)

@@ -8,7 +8,7 @@ from scipy import stats
 from torch.distributions import Gumbel, Independent, MultivariateNormal, Normal, Uniform
 
 from manifoldflow.distributions import Dirichlet, Gaussian, SphericalUniform, VonMisesFisher
-from manifoldflow.realism import angular_speed, log_density_z, typicality
+from manifoldflow.realism import angular_speed, log_density_law, log_density_z, typicality
 
 BASES = [
     Gaussian(torch.linspace(-1, 1, 50), torch.linspace(0.5, 2, 50)),
@@ -138,3 +138,27 @@ def test_least_of_what_is_asked_for():
     for points in (torch.zeros(1, 2), torch.zeros(0, 2), torch.zeros(2)):
         with pytest.raises(ValueError, match=r"points: expected|t: expected one time"):
             angular_speed(points, torch.zeros(len(points)))
+
+
+def test_ten_thousand_draws_rank_a_point_where_no_law_is_known():
+    sizes = []
+
+    class Noted(Gumbel):
+        def sample(self, sample_shape=()):
+            sizes.append(tuple(sample_shape))
+            return super().sample(sample_shape)
+
+    base, point = Noted(0.0, 1.0), torch.zeros(2)
+    typicality(base, point)
+    log_density_z(base, point)
+    log_density_law(base)
+    assert sizes == [(10_000,)] * 3
+    typicality(base, point, samples=300)
+    log_density_z(base, point, normal_score=True, samples=200)
+    assert sizes[3:] == [(300,), (200,)]
+
+
+def test_speed_of_vectors_by_default():
+    points = torch.randn(2, 3, 5)
+    t = torch.linspace(0, 1, 3)
+    torch.testing.assert_close(angular_speed(points, t), angular_speed(points, t, event_dim=1))
