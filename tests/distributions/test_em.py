@@ -160,3 +160,21 @@ def test_k_means_starts_find_separate_clusters():
     far = Torus(2).metric.dist(laws.loc[:, :, None], centres)
     assert (far.amin(1) < 0.1).all()  # each start has found every cluster
     torch.testing.assert_close(laws.scale, torch.full((6, 4), 0.05, dtype=F64), atol=0.02, rtol=0)
+
+
+def test_fits_by_default():
+    """Five starts, a relative gain of 1e-7, and concentrations up to a million."""
+    points = next(cases())[1]
+    seen = []
+    torch.manual_seed(0)
+    found = fit_mixture(VonMisesFisher, points, 2, report=lambda i, value: seen.append((i, value)))
+    assert [i for i, _ in seen] == list(range(len(seen)))
+    assert seen[0][1].shape == (5,)
+    torch.manual_seed(0)
+    same = fit_mixture(VonMisesFisher, points, 2, starts=5, iterations=300, tolerance=1e-7)
+    assert same.fitting == found.fitting
+    with pytest.warns(UserWarning, match=r"most=1e\+06"):
+        copies = fit_mixture(VonMisesFisher, points[:1].repeat(5, 1), 1)
+    assert copies.component_distribution.concentration.item() == 1e6
+    assert copies.fitting.at_bound
+    assert not found.fitting.at_bound

@@ -396,3 +396,19 @@ def test_a_kernel_given_as_a_function_is_summed_by_blocks(count, monkeypatch):
     torch.manual_seed(0)
     ours = float(KernelDensity.fit(points[:40], kernel=lambda x, h: VonMisesFisher(x, h**-2)).bandwidth[0])
     assert ours == pytest.approx(float(KernelDensity.fit(points[:40]).bandwidth[0]), rel=2e-3)
+
+
+def test_copies_of_points_meet_the_least_bandwidth():
+    """1e-4 radians are 0.6 km on the Earth."""
+    points = places(20).repeat(2, 1)
+    for options, least in (({}, 1e-4), ({"least": 0.01}, 0.01)):
+        with pytest.warns(UserWarning, match=f"least={least:g}"):
+            density = KernelDensity.fit(points, **options)
+        assert float(density.bandwidth[0]) == pytest.approx(least, rel=5e-3)
+    KernelDensity(points, 0.1, uniform_share=1 - 1e-9)
+    for wrong in (-0.1, 1.0):
+        with pytest.raises(ValueError, match="uniform_share"):
+            KernelDensity(points, 0.1, uniform_share=wrong)
+    for wrong in (torch.zeros(0, 3), torch.zeros(3), torch.zeros(2, 0), [[1.0, 0, 0]]):
+        with pytest.raises(ValueError, match="points: expected a tensor of shape"):
+            KernelDensity(wrong, 0.1)
