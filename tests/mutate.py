@@ -133,7 +133,7 @@ def _fork(copy: Path, log: Path, seconds: float, work) -> int | None:
 
 
 def find_reach(copy: Path, room: str, folder: Path, kept: Path | None = None) -> Reach:
-    """Run the room's tests once, unchanged; those whose files and sources are as in `kept` are not run again.
+    """Run the room's tests once, unchanged; those whose files, helpers and room are as in `kept` are not run again.
 
     Raises:
         SystemExit: One of them fails.
@@ -159,7 +159,8 @@ def find_reach(copy: Path, room: str, folder: Path, kept: Path | None = None) ->
         for file in data.measured_files():
             lines[str(Path(file).relative_to(copy))] = data.contexts_by_lineno(file)
         loaded = [Path(getattr(module, "__file__", None) or "/") for module in list(sys.modules.values())]
-        ours = {str(file.relative_to(copy)) for file in loaded if file.is_relative_to(copy)}
+        places = (copy / "tests", copy / "manifoldflow" / room)
+        ours = {str(file.relative_to(copy)) for file in loaded if any(map(file.is_relative_to, places))}
         found = {"seconds": plugin.seconds, "lines": lines, "loaded": sorted(ours - set(digests))}
         (folder / "reach.json").write_text(json.dumps(found))
         return status
