@@ -10,6 +10,7 @@ integrates to 1, and images of its draws have the density p. For a sphere z is a
 
 import math
 from functools import singledispatch
+from typing import Any
 
 import torch
 from pyro.distributions.constraints import sphere
@@ -273,11 +274,15 @@ def _map_onto_a_space(constraint: OnSpace) -> Transform:
     return onto(constraint.space)
 
 
-@biject_to.register(constraints.MixtureSameFamilyConstraint)
-def _bijection_with_the_components(constraint: constraints.MixtureSameFamilyConstraint) -> Transform:
-    return biject_to(constraint.base_constraint)
+OF_MIXTURES: Any = getattr(constraints, "MixtureSameFamilyConstraint", None)
+"""Torch's constraint of mixtures; None where they have that of their components, as in torch 2.4."""
 
+if OF_MIXTURES is not None:
 
-@transform_to.register(constraints.MixtureSameFamilyConstraint)
-def _map_onto_the_components(constraint: constraints.MixtureSameFamilyConstraint) -> Transform:
-    return transform_to(constraint.base_constraint)
+    @biject_to.register(OF_MIXTURES)
+    def _bijection_with_the_components(constraint: Any) -> Transform:
+        return biject_to(constraint.base_constraint)
+
+    @transform_to.register(OF_MIXTURES)
+    def _map_onto_the_components(constraint: Any) -> Transform:
+        return transform_to(constraint.base_constraint)

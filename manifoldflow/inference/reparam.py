@@ -22,7 +22,7 @@ from ..charts import SimplexConstraint
 from ..checks import describe
 from ..distributions.constraints import OnSpace
 from ..manifolds import Hypersphere, Simplex
-from .onto import Angle, Onto, has_onto, onto
+from .onto import OF_MIXTURES, Angle, Onto, has_onto, onto
 
 __all__ = ["AutoReparam", "Lifted", "ManifoldReparam", "SphereReparam", "auto_reparam", "sites", "space_of"]
 
@@ -55,10 +55,13 @@ def _(support: Constraint, size: int) -> Manifold:
     return Simplex(size - 1)
 
 
-@space_of.register(constraints.independent)
-@space_of.register(constraints.MixtureSameFamilyConstraint)
-def _(support: Any, size: int) -> Manifold | None:
+def _of_the_base(support: Any, size: int) -> Manifold | None:
     return space_of(support.base_constraint, size)
+
+
+for _kind in (constraints.independent, OF_MIXTURES):
+    if _kind is not None:
+        space_of.register(_kind, _of_the_base)
 
 
 @singledispatch
