@@ -8,7 +8,7 @@ DEVICE ?= cpu
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations 20
 
-.PHONY: help bench coverage demo docs test test-all test-browser lint format types imports wheel clean
+.PHONY: help bench coverage demo docs test test-all test-browser test-oldest lint format types imports wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## These lines
@@ -51,6 +51,12 @@ coverage: $(VENV)/.dev  ## Lines and branches that the tests reach, file by file
 test-browser: $(VENV)/.dev  ## The report page in the system's Chromium (Debian: apt-get install chromium)
 	$(PIP) install --quiet -c constraints.txt -e ".[browser]"
 	$(BIN)/python -m pytest tests/browser -m browser
+
+test-oldest:  ## The tests with the oldest versions that pyproject.toml allows, in a new environment (5 GB with torch 2.4)
+	$(PYTHON) -m venv --clear $(VENV)/oldest
+	$(VENV)/oldest/bin/python -m pip --disable-pip-version-check install --quiet -c tests/oldest.txt -e ".[train,zuko]" \
+		torchdiffeq tensorboard pytest pytest-xdist pytest-benchmark hypothesis mpmath
+	$(VENV)/oldest/bin/python -m pytest -n $(WORKERS) --dist loadgroup -o filterwarnings=default
 
 docs: $(VENV)/.docs  ## The documentation, its tutorials executed: docs/_build/html/index.html
 	$(BIN)/sphinx-build -b html -W --keep-going docs docs/_build/html

@@ -1,12 +1,16 @@
 """What the package promises as a whole: public names exist, imports are light, errors are ValueErrors."""
 
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 import manifoldflow as mf
 
+ROOT = Path(__file__).parent.parent
 EXTRAS = ("lightning", "matplotlib", "zuko", "torchmetrics", "typer", "rich", "mlxtend", "PIL", "safetensors")
 
 
@@ -17,6 +21,20 @@ def test_public_names_exist():
         assert room.__all__
         for name in room.__all__:
             assert getattr(room, name).__doc__, name
+
+
+def test_the_oldest_versions_that_are_tested_are_the_lower_bounds():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [
+        *project["dependencies"],
+        *(name for extra in ("train", "zuko", "ode", "tensorboard") for name in extras[extra]),
+    ]
+    bounds = dict(re.findall(r"^([\w-]+)>=([\d.]+)", "\n".join(wanted), re.MULTILINE))
+    tested = dict(re.findall(r"^([\w-]+)==([\d.]+)$", (ROOT / "tests/oldest.txt").read_text(), re.MULTILINE))
+    assert len(bounds) > 15
+    for name, bound in bounds.items():
+        assert (tested[name] + ".0.0").startswith(bound + "."), name
 
 
 def test_errors_are_value_errors():
