@@ -218,7 +218,7 @@ def test_every_model_of_every_space_is_trained_and_drawn_from(tmp_path, name, ar
     ("arguments", "message"),
     [
         (["train", "--data", "digits", "--space", "sphere"], "digits holds images, and no points of a space"),
-        (["train", "--data", "digits", "--model", "kde"], "--model: only for points, which need --space"),
+        (["train", "--data", "digits", "--model", "kde"], "--model: only for points; for a file of points add --space"),
         (["train", "--data", "digits", "--unit", "degrees"], "--unit: only for points"),
         (["train", "--data", "volcanoes", "--base", "vmf"], "--base: only for images"),
         (["train", "--data", "volcanoes", "--levels", "3"], "--levels: only for images"),
@@ -227,6 +227,10 @@ def test_every_model_of_every_space_is_trained_and_drawn_from(tmp_path, name, ar
         (
             ["train", "--data", "volcanoes", "--model", "kde", "--components", "3"],
             "components: only a mixture has them",
+        ),
+        (
+            ["train", "--data", "absent.csv", "--model", "kde"],
+            "--model: only for points; for a file of points add --space",
         ),
         (["train", "--data", "absent.csv", "--space", "sphere"], "data: expected earthquakes, volcanoes, compositions"),
         (["sample", "FLOW", "--temperature", "0.5"], "--temperature: only for images"),
@@ -272,3 +276,33 @@ def test_a_damaged_model_is_refused(folder, tmp_path):
     assert "far smaller than points.json describes" in said
     path.write_text(json.dumps(content | {"layout": {"kind": "maps"}}))
     assert "layout: expected one of" in run("sample", tmp_path / "model", "--out", tmp_path / "bad", code=1)
+
+
+def test_rows_without_a_coordinate_are_refused_or_skipped_where_densities_are_asked_for(folder, tmp_path):
+    (tmp_path / "some.csv").write_text("lat,lon\n1,2\n3,\n5,6\n")
+    asked = ["density", folder / "mixture", "--at", tmp_path / "some.csv", "--out", tmp_path / "at.csv"]
+    assert "1 of 3 rows lack a coordinate" in run(*asked, code=1)
+    run(*asked, "--missing", "skip", "--quiet")
+    rows = list(csv.reader((tmp_path / "at.csv").read_text().splitlines()[2:]))
+    assert [[round(float(x), 6) for x in row[:2]] for row in rows] == [[1, 2], [5, 6]]
+
+
+def test_training_says_what_a_newcomer_needs_to_know(folder, tmp_path):
+    data = ["--data", folder / "places.csv", "--space", "sphere"]
+    said = " ".join(run("train", *data, "--out", tmp_path / "flow", *TINY[:-1]).split())
+    assert "nats behind the kernel density" in said
+    assert "train longer (--epochs" in said
+    said = " ".join(run("train", *data, "--model", "kde", "--out", tmp_path / "kde").split())
+    assert "of a kernel density" not in said
+    said = " ".join(run("train", *data, "--model", "mixture", "--components", 2, "--out", tmp_path / "m").split())
+    assert "Note: 2 components" in said
+
+
+def test_two_folders_of_paths_of_one_model_keep_their_names(folder, tmp_path):
+    paths = ["--method", "geodesic", "--from", "35.7,139.7", "--to", "0,0", "--steps", 5, "--quiet"]
+    run("interpolate", folder / "flow", *paths, "--out", tmp_path / "elsewhere")
+    run("evaluate", folder / "flow", folder / "paths", tmp_path / "elsewhere", "--out", tmp_path / "table", "--quiet")
+    run("report", tmp_path / "table", "--out", tmp_path / "report", "--quiet")
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert '"geodesic, flow"' in page
+    assert '"geodesic, flow, elsewhere"' in page

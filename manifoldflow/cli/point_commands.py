@@ -3,6 +3,7 @@
 And `manifoldflow density`, which images do not have.
 """
 
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 _FEW = 100
+_BEHIND = 3
+"""Standard errors from which a flow is told that it is behind the kernel density."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ class PointOptions:
             return is_of_points(unfinished(out), "train (unfinished)")
         if self.space is not None or data in POINT_SETS:
             return True
-        refuse_options("points, which need --space", {f.name: _given(self, f) for f in fields(self)})
+        given = {f.name: _given(self, f) for f in fields(self)}
+        refuse_options("points", given, "for a file of points add --space: sphere, torus, simplex or euclidean")
         return False
 
     def choice(self, data: str, seed: int) -> "PointsChoice":
@@ -107,7 +111,7 @@ def _given(options: Any, field: Any) -> Any:
     return None if value == field.default else value
 
 
-def refuse_options(whose: str, given: dict[str, Any]) -> None:
+def refuse_options(whose: str, given: dict[str, Any], remedy: str = "leave it out") -> None:
     """Raise if an option was given that belongs to other data.
 
     Raises:
@@ -115,7 +119,7 @@ def refuse_options(whose: str, given: dict[str, Any]) -> None:
     """
     for name, value in given.items():
         if value is not None and value is not False and value != 0:
-            raise ValueError(f"--{name.replace('_', '-')}: only for {whose}; leave it out")
+            raise ValueError(f"--{name.replace('_', '-')}: only for {whose}; {remedy}")
 
 
 def refuse_image_options(*groups: Any, **others: Any) -> None:
@@ -170,11 +174,18 @@ def _say_trained(record: "PointsRecord", out: Path, output: Output) -> None:
     result = record.result
     output.say(record.summary.describe())
     counts = record.points
+    kind = record.model
+    beside = "" if kind == "kde" else f", of a kernel density {result.control_nll}"
     output.say(
-        f"Held-out negative log-likelihood {result.test_nll} nats on {counts['test']:,} test points, of a kernel "
-        f"density {result.control_nll}; trained on {counts['train']:,} ({result.seconds:.0f} s, {result.parameters:,} "
-        f"parameters). Model: {out}"
+        f"Held-out negative log-likelihood {result.test_nll} nats on {counts['test']:,} test points{beside}; "
+        f"trained on {counts['train']:,} ({result.seconds:.0f} s, {result.parameters:,} parameters). Model: {out}"
     )
+    behind = result.test_nll.value - result.control_nll.value
+    if kind in ("flow", "matching") and behind > _BEHIND * math.hypot(result.test_nll.error, result.control_nll.error):
+        output.say(
+            f"That is {behind:.1f} nats behind the kernel density, which holds a bump for every training point: train "
+            "longer (--epochs, --patience), or take --model kde or mixture."
+        )
     if result.note:
         output.say(f"Note: {result.note}.")
     if counts["test"] < _FEW:
@@ -200,6 +211,9 @@ def density(
     out: Annotated[Path, typer.Option(help="File to write: .csv, in the data's columns and units, or .npz.")],
     output: Output,
     at: Annotated[str, typer.Option(help="A file of points like those of the data, or grid.")] = "grid",
+    missing: Annotated[str, typer.Option(help="Refuse rows of the file that lack a coordinate, or skip them.")] = (
+        "refuse"
+    ),
     resolution: Annotated[
         int, typer.Option(min=2, help="Of the grid: nodes from pole to pole, around an angle, or along an edge.")
     ] = 90,
@@ -207,7 +221,7 @@ def density(
     """Write the density of a model of points, in nats, at the points of a file or of a grid."""
     from ..steps.points import density_step
 
-    record = density_step(model, out, at=at, resolution=resolution)
+    record = density_step(model, out, at=at, resolution=resolution, missing=missing)
     output.say(f"Densities of {record['points']:,} points, mean log density {record['mean_log_density']:.3f}: {out}")
     output.result(record)
 

@@ -111,18 +111,18 @@ def _find(folder: Path) -> _Found:
     return found
 
 
-def read_image_folder(folder: Path, *, size: int = 32, grey: bool = False) -> ImageSet:
+def read_image_folder(folder: Path, *, size: int = 32, grey: bool | None = None) -> ImageSet:
     """Every image of the folder and its direct subfolders, in the order of their names.
 
     Images are turned upright as their EXIF data say, laid on white where they are transparent, and scaled to 8 bits
     where they have 16. Hidden files and folders (.ipynb_checkpoints ...) are left out, as are a few images that lie
-    beside subfolders with more. The note of the result says what was read, skipped and resized, and where labels are
-    from.
+    beside subfolders with more. The note of the result says what was read, skipped and resized, whether all images
+    are grey, and where labels are from.
 
     Args:
         folder: Holds images, or one subfolder of images a class.
         size: Side in pixels after the largest centred square is cut out.
-        grey: One channel instead of three.
+        grey: One channel instead of three; None for one channel if every image is stored in shades of grey.
 
     Raises:
         DataError: No images, or one that is damaged or suspiciously large (a decompression bomb).
@@ -142,13 +142,14 @@ def read_image_folder(folder: Path, *, size: int = 32, grey: bool = False) -> Im
             f"{folder}: expected images ({', '.join(sorted(_SUFFIXES))}) in it or in its subfolders, found none"
             f"{_counts(found.skipped, ' but ')}; give the folder that holds them"
         )
+    one_channel = all(map(_is_grey, paths)) if grey is None else grey
     sizes: Counter[tuple[int, int]] = Counter()
 
     def prepare(image: "PIL.Image.Image") -> "PIL.Image.Image":
         sizes[image.size] += 1
-        return ImageOps.fit(image.convert("L" if grey else "RGB"), (size, size))
+        return ImageOps.fit(image.convert("L" if one_channel else "RGB"), (size, size))
 
-    images = stack_images(paths, size, prepare, grey=grey)
+    images = stack_images(paths, size, prepare, grey=one_channel)
     classes = sorted({path.parent.name for path in paths if path.parent != folder})
     labels = None
     if classes and all(path.parent != folder for path in paths):
@@ -157,9 +158,21 @@ def read_image_folder(folder: Path, *, size: int = 32, grey: bool = False) -> Im
         f"{len(paths)} images read",
         *([f"{found.skipped.total()} skipped{_counts(found.skipped, ': ')}"] if found.skipped else []),
         f"labels from {len(classes)} subfolders" if labels is not None else "no labels",
+        *(["one channel, since all are grey"] if one_channel and grey is None else []),
         *_resized(sizes, size),
     ]
     return ImageSet(images, labels, 256, folder.name, note="; ".join(notes))
+
+
+def _is_grey(path: Path) -> bool:
+    """Whether a file's header says shades of grey; False where it cannot be read, which reading the image will say."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.mode in ("1", "L", "LA", "La") or image.mode.startswith(("I", "F"))
+    except Exception:
+        return False
 
 
 def _counts(skipped: Counter[str], before: str) -> str:

@@ -109,8 +109,13 @@ def load_points(
     return _point_set(rows, layout, given, asked, path.name, str(path))
 
 
-def read_like(path: Path, layout: Layout) -> Tensor:
+def read_like(path: Path, layout: Layout, *, missing: str = "refuse") -> Tensor:
     """Points `(N, n)` of a file whose rows stand as in another one, such as those to score by a model of it.
+
+    Args:
+        path: The file.
+        layout: Of the other one.
+        missing: "refuse" rows that lack a coordinate, or "skip" them.
 
     Raises:
         DataError: As `load_points`; another number of columns.
@@ -124,8 +129,8 @@ def read_like(path: Path, layout: Layout) -> Tensor:
         raise DataError(
             f"{path}: expected {wanted} columns of coordinates ({', '.join(layout.names):.100}), got {rows.width}"
         )
-    whole_rows(rows, "refuse")
-    return layout.to_points(rows.values, rows.where)[0]
+    kept = whole_rows(rows, check_choice("missing", missing, ("refuse", "skip"))).nonzero()[:, 0].tolist()
+    return layout.to_points(rows.values[kept], lambda row: rows.where(kept[row]))[0]
 
 
 def _names_in(path: Path, layout: Layout) -> list[str | int] | None:

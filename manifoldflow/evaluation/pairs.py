@@ -33,7 +33,7 @@ def choose_pairs(data: ImageSet, count: int, *, seed: int, reuse: bool = False) 
         if count > len(pairs):
             raise DataError(
                 f"pairs: {data.name} gives {len(pairs)} pairs of different classes, fewer than {count}; "
-                f"ask for at most {len(pairs)}, or let images take part in several pairs (--reuse)"
+                f"let images take part in several pairs (--reuse), or ask for at most {len(pairs)}; 'evaluate' needs 64"
             )
         return pairs[torch.randperm(len(pairs), generator=generator)[:count]]
     labels = data.labels

@@ -44,7 +44,23 @@ def _typicality(result: Evaluation) -> list[str]:
             + "; ".join(f"{_name(row)} ({row.z_score:+z.1f})" for row in near)
             + "."
         )
-    return statements
+    return [*statements, *_ends(result, far)]
+
+
+def _ends(result: Evaluation, far: list[Row]) -> list[str]:
+    """Bases whose encoded images, where the paths begin and end, are as far away as the paths halfway."""
+    found = {}
+    for profile in result.profiles:
+        first, last = profile.z_score[0], profile.z_score[-1]
+        if _name(profile) in map(_name, far) and min(abs(first), abs(last)) >= _FAR:
+            found[profile.base] = first
+    if not found:
+        return []
+    figures = ", ".join(f"{base} {z:+z.1f}" for base, z in found.items())
+    return [
+        f"That begins at their ends: encoded test images themselves are {_FAR} or more standard deviations away "
+        f"({figures}), so the flow, and not the path, is to blame; train longer."
+    ]
 
 
 def _distance(result: Evaluation, *, ranked: bool) -> list[str]:

@@ -45,7 +45,9 @@ def profile_figure(result: Evaluation) -> Figure:
             if number == len(groups) - 1 or ax.get_subplotspec().colspan.start >= len(groups[number + 1]):
                 ax.set_xlabel("path time t")
                 ax.tick_params(labelbottom=True)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, columns), frameon=False
+    )
     return figure
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from manifoldflow.data import load_images, read_idx, read_numpy, split_published
+from manifoldflow.data import load_images, read_idx, read_image_folder, read_numpy, split_published
 from manifoldflow.errors import DataError
 
 from .files import idx_bytes
@@ -160,7 +160,7 @@ def test_truncated_and_missing_files(tmp_path):
     np.savez(tmp_path / "x.npz", images=np.zeros((5, 4, 4), np.uint8))
     Image.new("L", (64, 64)).save(tmp_path / "x.png")
     assert len(read_numpy(tmp_path / "x.npy")) == len(read_numpy(tmp_path / "x.npz")) == 5
-    assert load_images(tmp_path, size=64).images.shape == (1, 3, 64, 64)
+    assert load_images(tmp_path, size=64).images.shape == (1, 1, 64, 64)
     for name in ("x.npy", "x.npz", "x.png"):
         path = tmp_path / name
         path.write_bytes(path.read_bytes()[:-30])
@@ -260,6 +260,18 @@ def test_colours_under_full_transparency_stay_hidden(tmp_path):
     palette.putpalette([0, 0, 0, 200, 100, 0])
     palette.save(tmp_path / "a.png", transparency=1)
     assert (load_images(tmp_path, size=8).images == 255).all()
+
+
+def test_images_in_shades_of_grey_have_one_channel(tmp_path):
+    grey = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
+    save_image(tmp_path / "a.png", grey)
+    save_image(tmp_path / "b.png", grey.convert("LA"))
+    data = load_images(tmp_path, size=8)
+    assert torch.equal(data.images, torch.arange(64, dtype=torch.uint8).view(1, 1, 8, 8).expand(2, 1, 8, 8))
+    assert "one channel, since all are grey" in data.note
+    assert read_image_folder(tmp_path, size=8, grey=False).images.shape == (2, 3, 8, 8)
+    save_image(tmp_path / "c.png", Image.new("RGB", (8, 8)))
+    assert load_images(tmp_path, size=8).images.shape == (3, 3, 8, 8)
 
 
 def test_what_is_left_out_is_said_and_changes_no_labels(tmp_path):

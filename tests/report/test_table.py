@@ -61,6 +61,14 @@ def test_findings_say_which_is_lowest_whichever_it_is():
     assert "further away by more than the pairs' spread explains: Dirichlet with Fisher-Rao geodesic" in distance
 
 
+def test_paths_are_not_blamed_for_what_their_ends_do():
+    halfway = [row(VMF, SLERP), row(VMF, SLERP, "0.5", z_score=11.0)]
+    for first, last, blamed in ((10.0, 8.0, True), (0.3, 8.0, False)):
+        path = profile(VMF, SLERP, z_score=[first, 11.0, 11.0, 11.0, last])
+        one = evaluation({VMF: [path]}, models=[model(VMF, 2.2)], rows=halfway)
+        assert any("the flow, and not the path, is to blame" in said for said in findings(one)) == blamed
+
+
 def test_distances_that_the_pairs_do_not_tell_apart_are_not_ranked():
     distance = findings(compared(shift=0.0))[2]
     assert "not told apart from it by these pairs: Dirichlet with Fisher-Rao geodesic" in distance

@@ -128,6 +128,8 @@ def decoded(decode: Callable[[Tensor], Tensor] | None, points: Tensor, event_dim
         return points
     leading = points.shape[: points.ndim - event_dim]
     result = decode(points.reshape(-1, *points.shape[points.ndim - event_dim :]))
+    if not isinstance(result, Tensor):
+        result = as_tensor("decode", result)
     if result.shape[:1] != (leading.numel(),):
         raise ValueError(
             f"decode: expected one output per latent ({leading.numel()} rows), got shape {tuple(result.shape)}"

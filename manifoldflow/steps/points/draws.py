@@ -71,7 +71,9 @@ def rows_to_csv_text(names: Sequence[str], rows: Tensor) -> str:
         return text.getvalue()
 
 
-def density_step(model: Path, out: Path, *, at: str = "grid", resolution: int = 90) -> dict[str, Any]:
+def density_step(
+    model: Path, out: Path, *, at: str = "grid", resolution: int = 90, missing: str = "refuse"
+) -> dict[str, Any]:
     """Write the density of a model at the points of a file or of a grid to a CSV or .npz file; return the record.
 
     A CSV file has the columns and units of the data, then `log_density` (nats; with respect to the space's volume, on
@@ -83,6 +85,7 @@ def density_step(model: Path, out: Path, *, at: str = "grid", resolution: int = 
         out: File to write, .csv or .npz; one that this step wrote is replaced, any other is not.
         at: A file whose rows stand as those of the data do, or "grid".
         resolution: Of the grid: nodes from pole to pole, around each angle, along each edge.
+        missing: "refuse" rows of the file that lack a coordinate, or "skip" them.
 
     Raises:
         DataError: Not a model of points; a file that is not as expected; a space of more dimensions than a grid has.
@@ -94,10 +97,16 @@ def density_step(model: Path, out: Path, *, at: str = "grid", resolution: int = 
     if at == "grid":
         points = grid_of(run.model.space, check_integer("resolution", resolution, 2, 2000), law)
     else:
-        points = read_like(Path(at), run.layout)
+        points = read_like(Path(at), run.layout, missing=missing)
     values = log_densities(law, points.to(dtype))
     _write_density(out, run, points, values)
-    settings = {"model": str(Path(model).resolve()), "at": at, "resolution": resolution, "out": str(out)}
+    settings = {
+        "model": str(Path(model).resolve()),
+        "at": at,
+        "resolution": resolution,
+        "missing": missing,
+        "out": str(out),
+    }
     return {
         "command": "density",
         "of": "points",

@@ -107,6 +107,8 @@ def _paths(evaluation: Path, result: PointsEvaluation) -> tuple[list[PathShown],
         model = next((n for where, n in names.items() if (evaluation / where).resolve() == run.folder.resolve()), "")
         for method, content in arrays.items():
             label = method if len(result.settings["paths"]) == 1 else f"{method}, {model}"
+            if label in [path.name for path in shown]:  # two folders of one model
+                label = f"{label}, {folder.name}"
             with damaged(folder / f"{method}.npz", "interpolate again"):
                 shown.append(PathShown(label, content["points"], content["typicality"], model))
         if record.settings.start and not titles:

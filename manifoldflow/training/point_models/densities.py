@@ -168,11 +168,12 @@ class MixtureModel(PointModel):
             further = _quiet_fit(kind, train, len(best.mixture_distribution.logits), space, seed, start_from=best)
             best = min(best, further, key=lambda mixture: mean_nll(mixture, validation))
         bound = best.fitting is not None and best.fitting.at_bound
-        note = "a component of the mixture sits on copies of a point" if bound else ""
+        count = len(best.mixture_distribution.logits)
+        notes = [f"{count} components", *(["one of them sits on copies of a point"] if bound else [])]
         law = best.component_distribution
         parts = {name: getattr(law, name) for name in family_of(kind, space=space).fields}
         model = cls(space, best.mixture_distribution.logits, parts)
-        return Fitted(model, time.perf_counter() - began, note=note)
+        return Fitted(model, time.perf_counter() - began, note=", ".join(notes))
 
     def describe(self) -> dict[str, Any]:
         """Nothing: the space and the tensors say all."""
