@@ -65,10 +65,12 @@ class TrainingModule(L.LightningModule):
             if not torch.isfinite(weights).all():
                 raise FloatingPointError(f"{name} became NaN or infinite in step {step}; {_REMEDY}")
 
-    def adam(self, parameters: Iterable[nn.Parameter], **options: Any) -> dict[str, Any]:
-        """Adam and its schedule, as `configure_optimizers` returns them."""
+    def adam(self, parameters: Iterable[nn.Parameter], decay: float = 0.0, **options: Any) -> dict[str, Any]:
+        """Adam, or AdamW where weights decay, and its schedule, as `configure_optimizers` returns them."""
         fused = not self.settings.precision.endswith("-mixed")  # with which Lightning does not clip gradients
-        optimizer = torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=fused, **options)
+        kind = torch.optim.AdamW if decay else torch.optim.Adam
+        options |= {"lr": self.settings.learning_rate, "fused": fused, "weight_decay": decay}
+        optimizer = kind(parameters, **options)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -92,7 +92,7 @@ class PointFlowModule(TrainingModule):
         return broadcasting(space.metric).exp(tangent, points), context
 
     def configure_optimizers(self) -> dict[str, Any]:
-        return self.adam(self.parameters(), weight_decay=self.decay, decoupled_weight_decay=True)
+        return self.adam(self.parameters(), self.decay)
 
 
 def train_on_points(
