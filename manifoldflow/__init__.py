@@ -7,8 +7,6 @@ are imported when they are first used, as in `mf.training`.
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -27,47 +25,41 @@ def _is_command(*first: str) -> bool:
     return by_module or path.stem == "manifoldflow" or path.parts[-2:] == ("manifoldflow", "__main__.py")
 
 
-@contextmanager
-def _ending_at_once() -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the command here and now, while it imports and has not begun.
+def _end_at_once() -> None:
+    """If this is the command, let SIGINT and SIGTERM end it here and now, until it begins its work.
 
-    Some extension modules swallow a KeyboardInterrupt.
+    Some extension modules swallow a KeyboardInterrupt while they are imported.
     """
     if not _is_command() or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
         return
 
     def end(number: int, frame: FrameType | None) -> None:
-        os.write(2, b"manifoldflow: interrupted; nothing was written\n")
+        os.write(2, b"manifoldflow: interrupted; no half-written result is left\n")
         os._exit(128 + number)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
 
 
+_end_at_once()
 try:
-    with _ending_at_once():
-        from . import (
-            charts,
-            data,
-            distributions,
-            errors,
-            flows,
-            inference,
-            interpolation,
-            manifolds,
-            models,
-            realism,
-            special,
-        )
-        from .distributions import Dirichlet, VonMisesFisher
-        from .flows import ManifoldFlow
-        from .interpolation import interpolate
-        from .manifolds import Euclidean, Hypersphere, Simplex, Torus
+    from . import (
+        charts,
+        data,
+        distributions,
+        errors,
+        flows,
+        inference,
+        interpolation,
+        manifolds,
+        models,
+        realism,
+        special,
+    )
+    from .distributions import Dirichlet, VonMisesFisher
+    from .flows import ManifoldFlow
+    from .interpolation import interpolate
+    from .manifolds import Euclidean, Hypersphere, Simplex, Torus
 except ImportError:
     if not _is_command("doctor"):  # which also runs where the library does not import
         raise

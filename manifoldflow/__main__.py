@@ -1,19 +1,24 @@
-"""`manifoldflow` and `python -m manifoldflow`: the command line, also interruptible while it still imports."""
+"""`manifoldflow` and `python -m manifoldflow`: the command line, interruptible from its imports to its end."""
 
-from . import _ending_at_once
+import signal
+
+from . import _end_at_once
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line."""
-    with _ending_at_once():
-        from typer.main import get_command
+    _end_at_once()
+    from typer.main import get_command
 
-        from .cli import app
+    from .cli import app
 
-        command = get_command(app)
-    command()
+    try:
+        get_command(app)()
+    finally:  # what it wrote and said stands; the interpreter has only to close
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

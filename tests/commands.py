@@ -15,7 +15,7 @@ def start_command(arguments, errors=os.devnull, before=None):
     `before`, a function that can be pickled, is called in the process first.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["manifoldflow.cli", "manifoldflow.steps"])
+    context.set_forkserver_preload(["manifoldflow.cli", "manifoldflow.steps", "manifoldflow.experiments"])
     process = context.Process(target=_main, args=([str(argument) for argument in arguments], str(errors), before))
     process.start()
     return process

@@ -1,5 +1,6 @@
 """Files and folders are written whole or not at all, and never over something else."""
 
+import json
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from manifoldflow.errors import DataError
 from manifoldflow.files import (
     MARKER,
     atomic_path,
+    check_recorded,
     check_replaceable,
     damaged,
     new_folder,
@@ -52,13 +54,63 @@ def test_unreadable_json_is_named(tmp_path):
             read_json(tmp_path / "a.json")
 
 
+def test_no_flipped_bit_gives_another_content(tmp_path):
+    path, content = tmp_path / "a.json", {"a": [1.5, None], "b": {"10": "\u00e9", "9": (True, 3)}, "c": 1}
+    write_json(path, content)
+    written = path.read_bytes()
+    expected = read_json(path)
+    assert expected == {**content, "b": {"10": "\u00e9", "9": [True, 3]}}
+    refused = []
+    for at in range(8 * len(written)):
+        changed = bytearray(written)
+        changed[at // 8] ^= 1 << at % 8
+        path.write_bytes(changed)
+        try:
+            found = read_json(path)
+        except DataError as error:
+            refused.append(str(error))
+        else:  # the seal's own name, which older files lack
+            assert {name: value for name, value in found.items() if name in content} == expected
+    assert len(refused) > 0.9 * 8 * len(written)
+    assert all(str(path) in said and " again" in said for said in refused)
+
+
+def test_what_is_written_again_has_a_new_seal(tmp_path):
+    write_json(tmp_path / "a.json", {"a": 1, 2: "b"})
+    content = json.loads((tmp_path / "a.json").read_text())
+    write_json(tmp_path / "a.json", {**content, "a": 2})
+    assert read_json(tmp_path / "a.json") == {"a": 2, "2": "b"}
+    (tmp_path / "a.json").write_text(json.dumps({**content, "a": 2}))
+    with pytest.raises(DataError, match=r"a\.json: damaged: its content is not what its seal was made of; copy it"):
+        read_json(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text('{"a": 2}')
+    assert read_json(tmp_path / "a.json") == {"a": 2}
+
+
+def test_a_table_is_as_the_record_of_its_folder_says(tmp_path):
+    with new_folder(tmp_path / "out", "train", {}) as folder:
+        (folder / "log").mkdir()
+        (folder / "log" / "metrics.csv").write_text("epoch\n1\n2\n")
+    check_recorded(tmp_path / "out", "log/metrics.csv")
+    table = tmp_path / "out" / "log" / "metrics.csv"
+    table.write_text("epoch\n1\n")
+    with pytest.raises(DataError, match=r"metrics\.csv: damaged: its SHA-256 is not the one recorded"):
+        check_recorded(tmp_path / "out", "log/metrics.csv")
+    table.unlink()
+    with pytest.raises(DataError, match=r"metrics\.csv: cannot be read"):
+        check_recorded(tmp_path / "out", "log/metrics.csv")
+    record = read_json(tmp_path / "out" / MARKER)
+    write_json(tmp_path / "out" / MARKER, {name: value for name, value in record.items() if name != "sums"})
+    check_recorded(tmp_path / "out", "log/metrics.csv")
+
+
 def test_new_folder_appears_only_when_done(tmp_path):
     out = tmp_path / "deep" / "out"
     with new_folder(out, "train", {"seed": 1}) as folder:
         (folder / "x").write_text("x")
         assert not out.exists()
     assert (out / "x").read_text() == "x"
-    assert read_json(out / MARKER) == {"command": "train", "entries": [MARKER, "x"], "seed": 1}
+    assert read_json(out / MARKER) == {"command": "train", "entries": [MARKER, "x"], "sums": {}, "seed": 1}
     assert list(out.parent.iterdir()) == [out]
 
 

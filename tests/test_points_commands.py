@@ -13,6 +13,7 @@ import manifoldflow as mf
 from manifoldflow.cli import app
 from manifoldflow.data import load_points
 from manifoldflow.evaluation import quadrature
+from manifoldflow.files import read_json, write_json
 from manifoldflow.steps.points import PointsEvaluation, PointsRecord, load_points_run, read_points_evaluation
 
 TINY = ["--epochs", "2", "--batch-size", "64", "--quiet"]
@@ -270,11 +271,11 @@ def test_a_damaged_model_is_refused(folder, tmp_path):
     shutil.copytree(folder / "mixture", tmp_path / "model")
     run("sample", tmp_path / "model", "--out", tmp_path / "fine", "--quiet")
     path = tmp_path / "model" / "points.json"
-    content = json.loads(path.read_text())
-    path.write_text(json.dumps(content | {"shapes": {**content["shapes"], "logits": [10**12]}}))
+    content = read_json(path)
+    write_json(path, content | {"shapes": {**content["shapes"], "logits": [10**12]}})
     said = run("sample", tmp_path / "model", "--out", tmp_path / "bad", code=1)
     assert "far smaller than points.json describes" in said
-    path.write_text(json.dumps(content | {"layout": {"kind": "maps"}}))
+    write_json(path, content | {"layout": {"kind": "maps"}})
     assert "layout: expected one of" in run("sample", tmp_path / "model", "--out", tmp_path / "bad", code=1)
 
 

@@ -1,7 +1,6 @@
 """Files that mean harm, or are not what they are called: refused by name, and nothing in them is executed."""
 
 import gzip
-import json
 import pickle
 import struct
 import zipfile
@@ -14,7 +13,7 @@ from PIL import Image
 
 from manifoldflow.data import load_images, read_idx, read_numpy
 from manifoldflow.errors import DataError
-from manifoldflow.files import read_json, read_npz
+from manifoldflow.files import read_json, read_npz, write_json
 from manifoldflow.flows import FlowDescription, build_flow
 from manifoldflow.training import SavedFlow, load_flow, save_flow
 from manifoldflow.training.checkpoint import read_checkpoint
@@ -109,9 +108,9 @@ def test_a_description_that_asks_for_all_memory(tmp_path, field, value, message)
     description = FlowDescription((1, 4, 4), levels=1, steps=1, hidden=4)
     save_flow(tmp_path, SavedFlow(build_flow(description), description, 17, {}))
     load_flow(tmp_path)
-    content = json.loads((tmp_path / "flow.json").read_text())
+    content = read_json(tmp_path / "flow.json")
     content["flow"] |= {field: value} if field != "shape" else {"shape": value, "levels": 12, "steps": 1000}
-    (tmp_path / "flow.json").write_text(json.dumps(content))
+    write_json(tmp_path / "flow.json", content)
     with pytest.raises(DataError, match=message):
         load_flow(tmp_path)
 

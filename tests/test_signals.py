@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from manifoldflow.cli.app import _interruptible
+
 TRAIN = ["train", "--data", "digits", "--levels", "1", "--steps", "1", "--hidden", "4", "--epochs", "2000"]
 
 
@@ -51,6 +53,32 @@ def test_an_interruption_while_it_imports_is_one_line(tmp_path, library, sent, s
     assert error.count("\n") == 1
     assert error.startswith("manifoldflow: interrupted")
     assert list(tmp_path.iterdir()) == []
+
+
+class Finalised:
+    """Is interrupted while it is finalised, where Python drops exceptions."""
+
+    def __init__(self, sent):
+        self.sent = sent
+
+    def __del__(self):
+        os.kill(os.getpid(), self.sent)
+        time.sleep(1)
+
+
+def work_with(sent):
+    Finalised(sent)  # which is gone at once
+    time.sleep(20)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_is_not_lost_in_a_finaliser(sent):
+    received = []
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(KeyboardInterrupt), _interruptible(received):
+        work_with(sent)
+    assert set(received) == ({signal.SIGTERM} if sent is signal.SIGTERM else set())
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

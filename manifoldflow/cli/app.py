@@ -1,5 +1,6 @@
 """The application that the commands join: how it fails, the options they share, and the doctor."""
 
+import _thread
 import json
 import signal
 import sys
@@ -40,13 +41,17 @@ __all__ = [
 ]
 
 
+_SOON = 0.02
+"""Seconds after which an interruption that was lost comes again."""
+
+
 class Commands(TyperGroup):
     """Errors of the user are one line on standard error and exit status 1; SIGINT ends in 130, SIGTERM in 143."""
 
     def invoke(self, ctx: Any) -> Any:
         received: list[int] = []
         try:
-            with _interrupted_by_sigterm(received):
+            with _interruptible(received):
                 return super().invoke(ctx)
         except KeyboardInterrupt as stop:
             print(f"manifoldflow: {str(stop) or 'interrupted; no half-written result is left'}", file=sys.stderr)
@@ -57,8 +62,8 @@ class Commands(TyperGroup):
 
 
 @contextmanager
-def _interrupted_by_sigterm(received: list[int]) -> Iterator[None]:
-    """Let SIGTERM interrupt what runs as SIGINT does, and be noted; a second one ends the process at once."""
+def _interruptible(received: list[int]) -> Iterator[None]:
+    """Let SIGINT and SIGTERM interrupt what runs, and note the latter; a second SIGTERM ends the process at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -68,11 +73,28 @@ def _interrupted_by_sigterm(received: list[int]) -> Iterator[None]:
         received.append(number)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    def unraisable(lost: Any) -> None:
+        if not isinstance(lost.exc_value, KeyboardInterrupt):
+            hook(lost)
+            return
+        # It came while an object was finalised, where Python drops exceptions: it comes again once this is over.
+        number = received[-1] if received else signal.SIGINT
+        if received:
+            signal.signal(signal.SIGTERM, interrupt)
+        again = threading.Timer(_SOON, _thread.interrupt_main, [number])
+        again.daemon = True
+        again.start()
+
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt)}
+    if callable(signal.getsignal(signal.SIGINT)):  # otherwise whoever started the process has it ignored
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+        sys.unraisablehook = hook
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 app = typer.Typer(

@@ -134,13 +134,10 @@ def is_of_points(folder: Path, *commands: str) -> bool:
     from ..steps.points.runs import is_of_points
     from ..steps.record import read_record
 
-    for command in commands:
-        try:
-            if is_of_points(read_record(folder, command)):
-                return True
-        except DataError:
-            continue
-    return False
+    try:
+        return is_of_points(read_record(folder, *commands))
+    except DataError:
+        return False
 
 
 def train_points(

@@ -2,6 +2,7 @@
 
 from .folders import (
     MARKER,
+    check_recorded,
     check_replaceable,
     growing_folder,
     is_sound,
@@ -14,11 +15,9 @@ from .locks import locked, locks_out
 from .writing import (
     atomic_path,
     check_file,
-    check_seal,
     damaged,
     read_json,
     read_npz,
-    sealed,
     write_bytes,
     write_json,
     write_text,
@@ -29,7 +28,7 @@ __all__ = [
     "MARKER",
     "atomic_path",
     "check_file",
-    "check_seal",
+    "check_recorded",
     "check_replaceable",
     "damaged",
     "growing_folder",
@@ -41,7 +40,6 @@ __all__ = [
     "read_marker",
     "read_npz",
     "resumable_folder",
-    "sealed",
     "unfinished",
     "write_bytes",
     "write_json",

@@ -1,5 +1,6 @@
 """Folders of results: written whole or not at all, never over something else, and resumed where that pays."""
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -10,10 +11,11 @@ from typing import Any
 
 from ..errors import DataError
 from .locks import locked
-from .writing import read_json, write_json, writing
+from .writing import AGAIN, check_file, read_json, write_json, writing
 
 __all__ = [
     "MARKER",
+    "check_recorded",
     "check_replaceable",
     "growing_folder",
     "is_sound",
@@ -75,7 +77,8 @@ def _make(folder: Path, out: Path) -> None:
 def _finish(folder: Path, out: Path, command: str, description: dict[str, Any]) -> None:
     """Mark the finished folder and move it to its place; an older one gives way only once that is done."""
     entries = sorted({MARKER, *(path.name for path in folder.iterdir())})
-    write_json(folder / MARKER, {"command": command, "entries": entries, **description})
+    sums = {path.relative_to(folder).as_posix(): _sum_of(path) for path in sorted(folder.rglob("*.csv"))}
+    write_json(folder / MARKER, {"command": command, "entries": entries, "sums": sums, **description})
     check_replaceable(out, command)  # it may have been filled while we worked
     if not out.exists():
         os.replace(folder, out)
@@ -88,6 +91,27 @@ def _finish(folder: Path, out: Path, command: str, description: dict[str, Any]) 
         os.replace(aside, out)
         raise
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sum_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_recorded(folder: Path, name: str) -> None:
+    """Raise if a table in a folder, CSV, is not as the folder's record says; older records say nothing about it.
+
+    Raises:
+        DataError: It is missing, or has changed.
+    """
+    record = read_json(folder / MARKER)
+    sums = record.get("sums") if isinstance(record, dict) else None
+    if not isinstance(sums, dict):
+        return
+    path = folder / name
+    check_file(path)
+    if sums.get(name) != _sum_of(path):
+        raise DataError(f"{path}: damaged: its SHA-256 is not the one recorded when it was written; {AGAIN}")
 
 
 @contextmanager

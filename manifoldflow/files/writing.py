@@ -23,11 +23,9 @@ from .locks import held, remove_stale
 __all__ = [
     "atomic_path",
     "check_file",
-    "check_seal",
     "damaged",
     "read_json",
     "read_npz",
-    "sealed",
     "write_bytes",
     "write_json",
     "write_text",
@@ -43,6 +41,8 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+_SEAL = "seal"
+AGAIN = "copy it again from where it was written, or run the command that wrote it again"
 _RANDOM = "[a-z0-9_]{8}"
 """What tempfile puts into a name."""
 
@@ -73,7 +73,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         return unpacking.read_npz(Path(path))
     except Exception as error:  # numpy raises whatever the zip and npy parsers meet
-        raise DataError(f"{path}: damaged ({error}); run the command that wrote it again") from error
+        raise DataError(f"{path}: damaged ({error}); {AGAIN}") from error
 
 
 def _umask() -> int:
@@ -145,12 +145,20 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_bytes(content)
 
 
+def _seal_of(content: dict[str, Any]) -> str:
+    """SHA-256 of fields as JSON has them, which knows no tuples and no keys but texts."""
+    plain = json.loads(json.dumps({name: value for name, value in content.items() if name != _SEAL}, allow_nan=False))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all.
+    """Write `value` as indented JSON, whole or not at all; an object gets a seal, by which `read_json` sees changes.
 
     Raises:
         OSError: As `writing`.
     """
+    if isinstance(value, dict):
+        value = {**value, _SEAL: _seal_of(value)}
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
@@ -161,38 +169,21 @@ def _no_constant(name: str) -> Any:
 def read_json(path: Path) -> Any:
     """Parse a JSON file; NaN and Infinity, which JSON does not have, are refused.
 
+    The seal of an object, which older files lack, is checked and left out.
+
     Raises:
-        DataError: The file is missing, unreadable or not JSON.
+        DataError: The file is missing, unreadable, not JSON, or not as it was written.
     """
     check_file(path)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_constant)
+        content = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_constant)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path}: expected JSON, but it does not parse ({error}); run the command that wrote it again"
-        ) from error
-
-
-def _seal_of(content: dict[str, Any]) -> str:
-    plain = {name: value for name, value in content.items() if name != "sha256"}
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-
-
-def sealed(content: dict[str, Any]) -> dict[str, Any]:
-    """JSON fields with their own SHA-256, by which a reader sees that none has changed."""
-    return {**content, "sha256": _seal_of(content)}
-
-
-def check_seal(path: Path, content: dict[str, Any], remedy: str) -> None:
-    """Raise if fields that were read from `path` have a checksum, which older files lack, and it is another one.
-
-    Raises:
-        DataError: It is.
-    """
-    if content.get("sha256") not in (None, _seal_of(content)):
-        raise DataError(f"{path}: damaged: its SHA-256 is not the one recorded when it was written; {remedy}")
+        raise DataError(f"{path}: expected JSON, but it does not parse ({error}); {AGAIN}") from error
+    if isinstance(content, dict) and content.get(_SEAL, seal := _seal_of(content)) != seal:
+        raise DataError(f"{path}: damaged: its content is not what its seal was made of; {AGAIN}")
+    return {name: value for name, value in content.items() if name != _SEAL} if isinstance(content, dict) else content
 
 
 @contextmanager

@@ -146,7 +146,7 @@ def _finished(out: Path, job: Job) -> dict[str, Any] | None:
         missing = [name for name in record["entries"] if not (out / name).exists()]
         if missing or not isinstance(record["result"], dict):
             raise DataError(f"--out: {out} lacks {', '.join(missing) or 'its result'}; remove it to compute it anew")
-    return {name: value for name, value in record.items() if name != "entries"}
+    return {name: value for name, value in record.items() if name not in ("entries", "sums")}
 
 
 def _is_resumable(folder: Path, job: Job, out: Path) -> bool:

@@ -23,21 +23,21 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
 
 
-def read_record(folder: Path, command: str) -> dict[str, Any]:
-    """The record that `command` left in its output folder.
+def read_record(folder: Path, *commands: str) -> dict[str, Any]:
+    """The record that one of these commands left in its output folder.
 
     Raises:
-        DataError: The folder was not written by that command.
+        DataError: The folder was written by none of them, or the record is damaged.
     """
-    path = Path(folder) / MARKER
+    path, names = Path(folder) / MARKER, " or ".join(f"'manifoldflow {command}'" for command in commands)
     if not path.is_file():
         why = f"but it has no {MARKER}" if path.parent.is_dir() else "but there is no such folder"
-        raise DataError(f"{folder}: expected a folder written by 'manifoldflow {command}', {why}")
+        raise DataError(f"{folder}: expected a folder written by {names}, {why}")
     record = read_json(path)
-    if not isinstance(record, dict) or record.get("command") != command:
-        found = record.get("command") if isinstance(record, dict) else None
-        raise DataError(f"{folder}: expected a folder written by 'manifoldflow {command}', it is one of {found!r}")
-    return record
+    found = record.get("command") if isinstance(record, dict) else None
+    if found not in commands:
+        raise DataError(f"{folder}: expected a folder written by {names}, it is one of {found!r}")
+    return dict(record)
 
 
 def recorded_folder(folder: Path, path: Any, command: str) -> Path:

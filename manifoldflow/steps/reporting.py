@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..evaluation import Evaluation
-from ..files import damaged, new_folder, read_npz, write_json, write_text
+from ..files import check_recorded, damaged, new_folder, read_npz, write_json, write_text
 from ..report import write_report
 from ..report.table import rows_to_csv
 from .evaluate import read_evaluation
@@ -20,6 +20,7 @@ def _history(model: Path) -> list[tuple[int, float]]:
     history: dict[int, float] = {}
     paths = sorted(model.glob("log*/metrics.csv"), key=lambda path: (len(path.parent.name), path.parent.name))
     for path in paths:
+        check_recorded(model, path.relative_to(model).as_posix())
         try:
             with path.open(newline="") as file:
                 rows = [row for row in csv.DictReader(file) if row.get("validation_bpd")]

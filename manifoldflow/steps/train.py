@@ -181,7 +181,7 @@ def how_to_go_on(folder: Path, error: BaseException) -> str:
         return ""
     if isinstance(error, FloatingPointError):  # with the same settings the same would happen
         return f", in a new run; the last good checkpoint is kept: {folder / CHECKPOINTS / 'last.ckpt'}"
-    return "; continue from the last checkpoint with --resume"
+    return f"{'' if str(error) else 'interrupted'}; continue from the last checkpoint with --resume"
 
 
 def _train(
@@ -221,9 +221,9 @@ def _train(
                 title=description.base,
                 placement=placement,
             )
+            result = _result(trained, test, settings.seed)
         except (FloatingPointError, KeyboardInterrupt, OSError) as error:
             raise type(error)(f"{error}{how_to_go_on(folder, error)}") from error
-        result = _result(trained, test, settings.seed)
         marker["result"] = result.to_json()
         if first:
             save_flow(folder, SavedFlow(trained.flow, description, train.levels, marker["result"]))

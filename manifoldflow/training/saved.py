@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..checks import as_path, check_choice, check_integer, check_kind, check_number
 from ..errors import DataError
-from ..files import check_file, check_seal, read_json, sealed, write_bytes, write_json
+from ..files import check_file, read_json, write_bytes, write_json
 from ..flows import BASES, FlowDescription, ManifoldFlow, build_flow, make_base
 from ..models import DCGAN, VAE, WAE
 
@@ -142,7 +142,7 @@ def save_flow(folder: Path, saved: SavedFlow) -> None:
     folder = as_path("folder", folder)
     save_weights(folder / _FLOW_WEIGHTS, saved.flow)
     content = {"flow": saved.description.to_json(), "levels": saved.levels, "training": saved.training}
-    write_json(folder / _FLOW, sealed(content))
+    write_json(folder / _FLOW, content)
 
 
 def weights_sha256(folder: Path) -> str:
@@ -182,7 +182,6 @@ def load_flow(folder: Path) -> SavedFlow:
     except ValueError as error:
         raise DataError(f"{folder / _FLOW}: {error}; {AGAIN}") from error
     load_weights(folder / _FLOW_WEIGHTS, flow, _FLOW, constants="base_")
-    check_seal(folder / _FLOW, content, AGAIN)
     return SavedFlow(flow.eval(), description, content["levels"], content.get("training") or {})
 
 
@@ -288,7 +287,7 @@ def save_model(folder: Path, saved: SavedModel) -> None:
     """
     folder = as_path("folder", folder)
     save_weights(folder / MODEL_WEIGHTS, saved.model)
-    write_json(folder / _MODEL, sealed({"model": saved.description.to_json(), "training": saved.training}))
+    write_json(folder / _MODEL, {"model": saved.description.to_json(), "training": saved.training})
 
 
 def load_model(folder: Path) -> SavedModel:
@@ -310,5 +309,4 @@ def load_model(folder: Path) -> SavedModel:
     except (TypeError, ValueError) as error:
         raise DataError(f"{folder / _MODEL}: {error}; {AGAIN}") from error
     load_weights(folder / MODEL_WEIGHTS, model, _MODEL)
-    check_seal(folder / _MODEL, content, AGAIN)
     return SavedModel(model.eval(), description, content.get("training") or {})

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from manifoldflow.errors import DataError
-from manifoldflow.files import unfinished
+from manifoldflow.files import unfinished, write_json
 from manifoldflow.jobs import RowSolver, predict
 from manifoldflow.steps import solve_step
 
@@ -190,10 +190,10 @@ def test_a_finished_output_that_was_tampered_with_is_named(vmf, ends, tmp_path):
     marker = out / "manifoldflow.json"
     record = json.loads(marker.read_text())
     for damage in ({"entries": 3}, {"result": None}):
-        marker.write_text(json.dumps({**record, **damage}))
+        write_json(marker, {**record, **damage})
         with pytest.raises(DataError, match=r"damaged|lacks its result"):
             run(vmf, ends, out)
-    marker.write_text(json.dumps(record))
+    write_json(marker, record)
     (out / "points.npy").unlink()
     with pytest.raises(DataError, match=r"lacks points\.npy; remove it to compute it anew"):
         run(vmf, ends, out)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from manifoldflow.errors import DataError
-from manifoldflow.files import MARKER
+from manifoldflow.files import MARKER, read_json, write_json
 from manifoldflow.steps import evaluate_step, load_run, report_step
 
 
@@ -21,9 +21,9 @@ def tree(demo, tmp_path):
 
 
 def edit(path, change):
-    content = json.loads(path.read_text())
+    content = read_json(path)
     change(content)
-    path.write_text(json.dumps(content))
+    write_json(path, content)
 
 
 def test_a_tree_of_results_can_be_moved(tree, tmp_path):
@@ -128,7 +128,7 @@ def test_no_text_of_an_evaluation_becomes_markup(tree, tmp_path):
     for name in ("von Mises-Fisher", "slerp (geodesic)", "digits"):
         assert f'"{name}"' in text
         text = text.replace(f'"{name}"', f'"{name}{payload}"')
-    path.write_text(text)
+    write_json(path, json.loads(text))
     report_step(tree / "evaluation", tmp_path / "report")
     page = (tmp_path / "report" / "report.html").read_text()
     assert "svg onload" in page

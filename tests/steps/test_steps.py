@@ -13,6 +13,7 @@ from PIL import Image
 
 from manifoldflow.data import DATA_SETS
 from manifoldflow.errors import DataError
+from manifoldflow.files import write_json
 from manifoldflow.steps import (
     DataChoice,
     evaluate_step,
@@ -97,7 +98,7 @@ def test_a_data_set_cannot_inject_markup(demo, tmp_path):
     result["settings"]["interpolations"] = [
         os.path.relpath(out / "interpolations" / m["name"], evaluation) for m in result["models"]
     ]
-    (evaluation / "evaluation.json").write_text(json.dumps(result))
+    write_json(evaluation / "evaluation.json", result)
     report_step(evaluation, tmp_path / "report")
     page = (tmp_path / "report" / "report.html").read_text()
     assert "<script>" not in page
@@ -229,7 +230,7 @@ def spoiled(path, keys, value):
         inner = inner[key]
     assert inner[keys[-1]] != value
     inner[keys[-1]] = value
-    path.write_text(json.dumps(content))
+    write_json(path, content)
     yield
     path.write_text(text)
 

@@ -1,6 +1,5 @@
 """VAE, WAE and DCGAN train like flows: they learn, resume bit for bit after a stop, and come back from disk."""
 
-import json
 import math
 import os
 
@@ -9,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from manifoldflow.errors import DataError
+from manifoldflow.files import read_json, write_json
 from manifoldflow.training import (
     ModelDescription,
     SavedModel,
@@ -144,9 +144,9 @@ def test_damaged_descriptions_are_refused(tmp_path, changes, message):
     save_model(tmp_path, SavedModel(build_model(DESCRIPTIONS[1]), DESCRIPTIONS[1], {}))
     load_model(tmp_path)
     path = tmp_path / "model.json"
-    content = json.loads(path.read_text())
+    content = read_json(path)
     content["model"].update(changes)
-    path.write_text(json.dumps(content))
+    write_json(path, content)
     with pytest.raises(DataError, match=message):
         load_model(tmp_path)
 

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from manifoldflow.errors import DataError
+from manifoldflow.files import read_json, write_json
 from manifoldflow.flows import FlowDescription, build_flow
 from manifoldflow.training import SavedFlow, load_flow, save_flow
 
@@ -35,9 +36,9 @@ def test_round_trip(saved):
 
 def edit(folder, **changes):
     path = folder / "flow.json"
-    content = json.loads(path.read_text())
+    content = read_json(path)
     content["flow"].update(changes)
-    path.write_text(json.dumps(content))
+    write_json(path, content)
 
 
 def test_weights_of_another_architecture(saved):
@@ -143,7 +144,7 @@ def test_files_without_checksums_are_read(saved):
     folder, flow = saved
     save_file(load_file(folder / "flow.safetensors"), folder / "flow.safetensors")
     content = json.loads((folder / "flow.json").read_text())
-    del content["sha256"]
+    del content["seal"]
     (folder / "flow.json").write_text(json.dumps(content))
     x = torch.rand(5, 1, 4, 4)
     assert torch.equal(load_flow(folder).flow.log_prob(x), flow.log_prob(x))

@@ -103,15 +103,10 @@ def _sorted(folders: list[Path]) -> tuple[list[PointsRun], list[Path]]:
 
 
 def _command(folder: Path) -> str:
-    for command in ("train", "interpolate"):
-        try:
-            record = read_record(folder, command)
-        except DataError:
-            continue
-        if not is_of_points(record):
-            raise DataError(f"evaluate: {folder} is of images, and others are of points; evaluate them apart")
-        return command
-    raise DataError(f"evaluate: {folder}: expected a folder written by 'manifoldflow train' or 'interpolate' of points")
+    record = read_record(folder, "train", "interpolate")
+    if not is_of_points(record):
+        raise DataError(f"evaluate: {folder} is of images, and others are of points; evaluate them apart")
+    return str(record["command"])
 
 
 def _check_comparable(runs: list[PointsRun]) -> None:

@@ -124,10 +124,10 @@ def _train(
     with resumable_folder(out, "train", marker, resume=resume, keep=has_checkpoint) as folder:
         try:
             fitted = POINT_MODELS[choice.kind].fit(split, choice, folder=folder, resume=resume, progress=progress)
+            control = fitted if isinstance(fitted.model, KernelModel) else control_of(split, data.seed)
+            result = _result(fitted, split, control)
         except (FloatingPointError, KeyboardInterrupt, OSError) as error:
             raise type(error)(f"{error}{how_to_go_on(folder, error)}") from error
-        control = fitted if isinstance(fitted.model, KernelModel) else control_of(split, data.seed)
-        result = _result(fitted, split, control)
         marker["result"] = result.to_json()
         save_point_model(folder, fitted.model, split.train.layout)
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)

@@ -7,7 +7,7 @@ from typing import Any
 from ...checks import as_path, check_choice
 from ...data.layouts import Layout, layout_from
 from ...errors import DataError
-from ...files import check_seal, damaged, read_json, sealed, write_json
+from ...files import damaged, read_json, write_json
 from ..saved import AGAIN, MODEL_WEIGHTS, POINTS, check_described_size, load_weights, save_weights
 from .interface import POINT_MODELS, PointModel, Shapes, seeded
 
@@ -29,7 +29,7 @@ def save_point_model(folder: Path, model: PointModel, layout: Layout) -> None:
     save_weights(folder / MODEL_WEIGHTS, model)
     shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
     content = {"model": model.kind, "fields": model.describe(), "layout": layout.to_json(), "shapes": shapes}
-    write_json(folder / POINTS, sealed(content))
+    write_json(folder / POINTS, content)
 
 
 def load_point_model(folder: Path) -> tuple[PointModel, Layout]:
@@ -52,5 +52,4 @@ def load_point_model(folder: Path) -> tuple[PointModel, Layout]:
         with seeded(0):
             model = kind.build(layout.space, content["fields"], shapes)
     load_weights(folder / MODEL_WEIGHTS, model, path.name)
-    check_seal(path, content, AGAIN)
     return model.eval(), layout
