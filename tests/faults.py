@@ -38,6 +38,8 @@ NOBODY = 65534
 VOLATILE = ("second", "sha256", "sums", "seal")
 """Parts of the names of fields that differ between two runs: times, and checksums of files with times."""
 
+CHECKED = (".ckpt", ".json", ".lock", ".npz", ".safetensors")
+"""Files by which commands go on, with checksums; and locks, whose content does not matter."""
 LOG = re.compile(r"log(-\d+)?")
 
 
@@ -52,6 +54,7 @@ class Command:
         plain: Data of the user without checksums: changed, they may give another result.
         timed: Whether its page shows times of this run.
         weight: How often it is drawn.
+        resumes: Whether what a killed run leaves is gone on from.
     """
 
     arguments: tuple
@@ -60,6 +63,7 @@ class Command:
     plain: tuple[str, ...] = ()
     timed: bool = False
     weight: float = 1.0
+    resumes: bool = False
 
 
 def _points(*options, data="points.npz"):
@@ -68,7 +72,9 @@ def _points(*options, data="points.npz"):
 
 _OF_MODEL = ("model", "images.npz")
 COMMANDS = {
-    "train (images)": Command(("train", "--data", "images.npz", "--base", "vmf", *IMAGES), "model", ("images.npz",)),
+    "train (images)": Command(
+        ("train", "--data", "images.npz", "--base", "vmf", *IMAGES), "model", ("images.npz",), resumes=True
+    ),
     "sample (images)": Command(("sample", "model", "--count", 4), "samples", ("model",)),
     "interpolate (images)": Command(
         ("interpolate", "model", "--method", "geodesic", "--method", "matched", "--pairs", 64, "--gif"),
@@ -82,12 +88,16 @@ COMMANDS = {
         ("solve", "model", "pairs", "--chunk", 5, "--store", "points", "--store", "values", "--features", "classifier"),
         "solved",
         (*_OF_MODEL, "pairs"),
+        resumes=True,
     ),
     "solve (own images)": Command(
-        ("solve", "model", "ends.npz", "--method", "typical-bridge", "--chunk", 5), "bridges", ("model", "ends.npz")
+        ("solve", "model", "ends.npz", "--method", "typical-bridge", "--chunk", 5),
+        "bridges",
+        ("model", "ends.npz"),
+        resumes=True,
     ),
     "train (flow)": Command(
-        _points("--epochs", 3, "--batch-size", 50, "--checkpoint-every", 3), "flow", ("points.npz",)
+        _points("--epochs", 3, "--batch-size", 50, "--checkpoint-every", 3), "flow", ("points.npz",), resumes=True
     ),
     "train (kernel density)": Command(_points("--model", "kde"), "kernel", ("points.npz",)),
     "train (mixture)": Command(
@@ -119,12 +129,14 @@ COMMANDS = {
         "pinf",
         ("images.npz",),
         weight=0.5,
+        resumes=True,
     ),
     "experiment realism": Command(
         ("experiment", "realism", "--data", "images.npz", "--epochs", 1, "--channels", 1, *PATHS),
         "realism",
         ("images.npz",),
         weight=0.3,
+        resumes=True,
     ),
 }
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
@@ -202,7 +214,10 @@ def digest(path: Path, *, timed: bool = False) -> str:
         parts = [(name, digest(path / name, timed=timed)) for name in kept]
         return hashlib.sha256(repr(parts).encode()).hexdigest()
     if path.suffix == ".json":
-        content = repr(_lasting(json.loads(path.read_text()))).encode()
+        try:
+            content = repr(_lasting(json.loads(path.read_bytes()))).encode()
+        except ValueError:
+            content = path.read_bytes()
     elif path.suffix == ".csv":
         lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
         content = repr([_lasting(row) for row in csv.DictReader(lines)]).encode()
@@ -295,8 +310,10 @@ class Trial:
             return self._judged(*self._forbidden())
         files = [path for name in (*self.command.inputs, *self.command.plain) for path in _files(self.folder / name)]
         path = self.rng.choice(files)
-        with self._spoiled(path, self.fault):
-            code, said = run(self.command, self.folder)
+        content = path.read_bytes()
+        self._spoil(path, self.fault)
+        code, said = run(self.command, self.folder)
+        path.write_bytes(content)
         if code == 0 and path.name in self.command.plain:
             remove(self.out)
             return None
@@ -356,43 +373,44 @@ class Trial:
 
     def _rest(self) -> str | None:
         """Killed, and one of the files left to go on from is damaged: that is seen, or does not matter."""
-        self._signalled(signal.SIGKILL)
-        files = [
-            p for p in _files(self.folder) if any(part.startswith(".") for part in p.relative_to(self.folder).parts)
-        ]
-        files = [path for path in files if not any(map(LOG.fullmatch, path.parts))]
-        if not files:
-            return None
+        inputs, files = set(_files(self.folder)), []
+        while not files:
+            remove(self.out)
+            code, _ = self._signalled(signal.SIGKILL)
+            if code:  # otherwise it was faster
+                files = [path for path in _files(self.folder) if path not in inputs and path.suffix in CHECKED]
         path, fault = self.rng.choice(files), self.rng.choice(("truncated", "flipped bit"))
-        with self._spoiled(path, fault):
-            for _ in range(4):
-                code, said = run(self.command, self.folder)
-                if code == 1 and "continue it with --resume" in said:
-                    code, said = run(self.command, self.folder, resume=True)
-                outcome = self._judged(code, said)
-                if outcome or code == 0:
-                    break
-                for name in re.findall(r"remove ([^\s;,]+)", said):
-                    remove(self.folder / name)
-            else:
-                outcome = f"no remedy in {said[-300:]!r}"
+        self._spoil(path, fault)
+        for _ in range(4):
+            code, said = run(self.command, self.folder)
+            if code == 1 and "continue it with --resume" in said:
+                code, said = run(self.command, self.folder, resume=True)
+            outcome = self._judged(code, said)
+            if outcome or code == 0:
+                break
+            for name in re.findall(r"remove ([^\s;,]+)", said):
+                remove(self.folder / name)
+        else:
+            outcome = f"no remedy in {said[-300:]!r}"
         return f"{path.relative_to(self.folder)}, {fault}: {outcome}" if outcome else None
 
-    @contextlib.contextmanager
-    def _spoiled(self, path: Path, fault: str):
-        """A file is truncated or has a flipped bit; then it is as before, if it is still there."""
+    def _spoil(self, path: Path, fault: str) -> None:
+        """Truncate a file, or turn one of its bits over."""
         content = path.read_bytes()
         at = self.rng.randrange(len(content))
         flipped = content[:at] + bytes([content[at] ^ 1 << self.rng.randrange(8)]) + content[at + 1 :]
         path.write_bytes(content[:at] if fault == "truncated" else flipped)
-        yield
-        if path.exists():
-            path.write_bytes(content)
 
 
 def _files(path: Path) -> list[Path]:
     """The files in a folder that hold something, or the file itself."""
     return [p for p in ([path] if path.is_file() else sorted(path.rglob("*"))) if p.is_file() and p.stat().st_size]
+
+
+def _suits(command: Command, fault: str) -> bool:
+    if fault == "damaged rest":
+        return command.resumes
+    return fault not in ("truncated", "flipped bit") or bool(command.inputs or command.plain)
 
 
 def campaign(trials: int, seed: int, say=print) -> dict[tuple[str, str], list[str | None]]:
@@ -401,8 +419,7 @@ def campaign(trials: int, seed: int, say=print) -> dict[tuple[str, str], list[st
     drawn = []
     for number in range(trials):
         fault = FAULTS[number % len(FAULTS)]
-        spoils = fault in ("truncated", "flipped bit")
-        names = [name for name, c in COMMANDS.items() if c.inputs or c.plain or not spoils]
+        names = [name for name, command in COMMANDS.items() if _suits(command, fault)]
         drawn.append((rng.choices(names, [COMMANDS[name].weight for name in names])[0], fault))
     found: dict[tuple[str, str], list[str | None]] = collections.defaultdict(list)
     with tempfile.TemporaryDirectory() as name:

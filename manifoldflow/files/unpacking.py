@@ -1,5 +1,7 @@
 """Reading numpy files of unknown origin: nothing is unpickled, and nothing unpacks to far more than it is."""
 
+import os
+import struct
 import zipfile
 from pathlib import Path
 from typing import IO
@@ -10,6 +12,8 @@ __all__ = ["check_unpacked", "check_zip", "map_npy", "read_header", "read_npy", 
 
 _ALWAYS_ALLOWED = 1 << 30
 _LARGEST_RATIO = 64
+_LONGEST_END = 22 + 0xFFFF + 20 + 56
+"""Bytes of a zip file's last record with the longest comment, and of its two wide ones."""
 
 
 def check_unpacked(path: Path, promised: int) -> None:
@@ -28,18 +32,33 @@ def check_unpacked(path: Path, promised: int) -> None:
 
 
 def check_zip(path: Path) -> None:
-    """Refuse a zip file that unpacks to far more than it is, see `check_unpacked`, or has two entries of one name.
+    """Refuse a zip file that unpacks to far more than it is, see `check_unpacked`, or has an entry twice or not at all.
 
     Raises:
-        Exception: It is not a zip file; ValueError if it is a decompression bomb or has an entry twice.
+        Exception: It is not a zip file; ValueError if it is a decompression bomb, has an entry twice or lacks one.
     """
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
+        if len(members) != (promised := _promised_members(path)):  # zipfile itself reads as far as the directory says
+            raise ValueError(f"its directory has {len(members)} entries, its end says {promised}")
         check_unpacked(path, sum(member.file_size for member in members))
         names = [member.filename for member in members]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise ValueError(f"{twice!r:.100} appears twice")
+
+
+def _promised_members(path: Path) -> int:
+    """How many entries a zip file says that it has in its last record.
+
+    Reference: APPNOTE.TXT of PKWARE, 4.3.14 to 4.3.16.
+    """
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, _LONGEST_END), os.SEEK_END)
+        end = file.read()
+    count = struct.unpack_from("<H", end, end.rindex(b"PK\5\6") + 10)[0]
+    wide = end.rfind(b"PK\6\6")
+    return int(struct.unpack_from("<Q", end, wide + 32)[0] if count == 0xFFFF and wide >= 0 else count)
 
 
 def read_header(file: IO[bytes], length: int) -> tuple[tuple[int, ...], bool, np.dtype]:

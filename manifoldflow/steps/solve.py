@@ -1,6 +1,7 @@
 """Long jobs: a file of end points, and its paths over devices and machines, resumable, bounded in memory."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from ..evaluation import Extractor, choose_pairs
 from ..files import check_replaceable
 from ..flows import BASES
 from ..jobs import EndPoints, Job, JobPaths, PathValues, RowSolver, run_job, write_ends
-from ..training import Classifier, Placement, load_flow, train_classifier
-from ..training.saved import load_weights, save_weights
+from ..training import Classifier, Placement, SavedFlow, load_flow, train_classifier
+from ..training.saved import load_weights, save_weights, sum_of
 from .interpolate import encoded, pair_source
 from .record import chosen_device, relative_to, versions
 from .train import DataChoice, TrainedRun, load_run
@@ -80,7 +81,7 @@ def solve_step(
     numbers = {"steps": steps, "seed": seed, "chunk": chunk, "store": sorted(store)}
     job = Job(
         command="solve",
-        settings=_settings(model, points, paths, features.extractor) | numbers,
+        settings=_settings(saved, points, paths, features.extractor) | numbers,
         record=_record(model, ends, out) | {"base": BASES[saved.description.base].law.title},
         ends=points,
         chunk=chunk,
@@ -138,10 +139,10 @@ class _Features:
             load_weights(folder / _CLASSIFIER, self.classifier.body, "the feature classifier")
 
 
-def _settings(model: Path, points: EndPoints, paths: JobPaths, extractor: Any) -> dict[str, Any]:
+def _settings(saved: SavedFlow, points: EndPoints, paths: JobPaths, extractor: Any) -> dict[str, Any]:
     """What decides the results, beside numbers of the call."""
     return {
-        "model": _fingerprint(model),
+        "model": _fingerprint(saved),
         "ends": points.fingerprint(),
         "method": paths.method,
         "options": paths.options,
@@ -154,12 +155,12 @@ def _record(model: Path, ends: Path, out: Path) -> dict[str, Any]:
     return {"paths": paths, "versions": versions()}
 
 
-def _fingerprint(model: Path) -> str:
-    """SHA-256 of the files that decide what the model computes."""
-    digest = hashlib.sha256()
-    for name in ("flow.json", "flow.safetensors"):
-        digest.update((Path(model) / name).read_bytes())
-    return digest.hexdigest()
+def _fingerprint(saved: SavedFlow) -> str:
+    """SHA-256 of what decides the paths of a model: its description, its pixels' levels and its weights."""
+    described = {**saved.description.to_json(), "pixel_levels": saved.levels}
+    return hashlib.sha256(
+        (json.dumps(described, sort_keys=True) + sum_of(saved.flow.state_dict())).encode()
+    ).hexdigest()
 
 
 def _means(folder: Path, steps: int) -> dict[str, Any]:

@@ -214,9 +214,11 @@ def _first_step(start: Path, folder: Path) -> int:
     """The step that a checkpoint was written at.
 
     Raises:
-        DataError: It is damaged; says what to remove.
+        DataError: It is damaged, or the best one is, which is read at the end; says what to remove.
     """
     try:
+        if (best := start.with_stem(BEST)).is_file():
+            read_checkpoint(best)
         return int(read_checkpoint(start)["global_step"])
     except (DataError, LookupError, TypeError, ValueError) as error:
         raise DataError(f"--resume: {error}; remove {folder} and start again without --resume") from error

@@ -27,6 +27,7 @@ __all__ = [
     "save_flow",
     "save_model",
     "save_weights",
+    "sum_of",
     "weights_sha256",
 ]
 
@@ -50,7 +51,7 @@ def save_weights(path: Path, module: nn.Module) -> None:
     """
     weights = {name: value.detach().contiguous().cpu() for name, value in module.state_dict().items()}
     # safetensors' own writing to a file reports a full disk as an error of its own kind.
-    write_bytes(path, save(weights, {_SUM: _sum_of(weights)}))
+    write_bytes(path, save(weights, {_SUM: sum_of(weights)}))
 
 
 def load_weights(path: Path, module: nn.Module, description: str, constants: str = "\0") -> None:
@@ -81,7 +82,7 @@ def load_weights(path: Path, module: nn.Module, description: str, constants: str
             raise DataError(f"{path}: {name} holds NaN or infinite values; {AGAIN}")
         if name.startswith(constants) and not torch.equal(value, own[name]):
             raise DataError(f"{path}: {name} is not the one of the base that {description} describes; {AGAIN}")
-    if recorded not in (None, _sum_of(weights)):
+    if recorded not in (None, sum_of(weights)):
         raise DataError(f"{path}: damaged: its SHA-256 is not the one recorded when it was written; {AGAIN}")
     module.load_state_dict(weights)
 
@@ -96,7 +97,7 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], str | None]:
         raise DataError(f"{path}: not a readable safetensors file ({error}); {AGAIN}") from error
 
 
-def _sum_of(weights: dict[str, Tensor]) -> str:
+def sum_of(weights: dict[str, Tensor]) -> str:
     """SHA-256 of the names, kinds and values of all tensors."""
     digest = hashlib.sha256()
     for name, value in sorted(weights.items()):

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import DataError
 from ...evaluation import Extractor
-from ...files import growing_folder, is_sound, locks_out, unfinished, write_json, write_text
+from ...files import growing_folder, is_sound, locks_out, read_npz, unfinished, write_json, write_text
 from ...flows import FlowDescription
 from ...report.table import rows_to_csv
 from ...steps.evaluate import classifier_extractor, evaluate_step, read_evaluation
@@ -18,7 +18,7 @@ from ...steps.record import chosen_device, read_record, versions
 from ...steps.stored import read_interpolations
 from ...steps.train import DataChoice, load_run, resume_training, train_step
 from ...training import Placement, TrainSettings
-from ...training.checkpoint import CHECKPOINTS, LAST, read_checkpoint
+from ...training.checkpoint import BEST, CHECKPOINTS, LAST, read_checkpoint
 from .figures import write_experiment_figures
 from .tables import experiment_tables, tables_to_markdown
 
@@ -121,7 +121,7 @@ def run_experiment(
         folders = [out / "interpolations" / f"{name}-seed{seed}" for name in settings.priors]
         evaluation = out / "evaluations" / f"seed{seed}"
         wanted = {"interpolations": [f"../../interpolations/{folder.name}" for folder in folders], "seed": 0}
-        sound = is_sound(evaluation, read_evaluation, say)
+        sound = is_sound(evaluation, _read_judged, say)
         if not sound or read_record(evaluation, "evaluate")["settings"] != wanted:
             say(f"evaluating seed {seed}")
             extractor = extractor or classifier_extractor(train, test, seed=0, folder=out)
@@ -174,12 +174,19 @@ def _train_one(
 
 def _read_unfinished(folder: Path) -> None:
     read_record(folder, "train (unfinished)")
-    read_checkpoint(folder / CHECKPOINTS / f"{LAST}.ckpt")
+    for name in (LAST, BEST):
+        if name == LAST or (folder / CHECKPOINTS / f"{name}.ckpt").is_file():
+            read_checkpoint(folder / CHECKPOINTS / f"{name}.ckpt")
 
 
 def _read_paths(folder: Path) -> None:
     for stored in read_interpolations(folder)[2]:
         stored.load()
+
+
+def _read_judged(folder: Path) -> None:
+    read_evaluation(folder)
+    read_npz(folder / "images.npz")  # which a report shows
 
 
 def _interpolate_one(
