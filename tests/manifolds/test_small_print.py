@@ -8,6 +8,8 @@ import torch
 from manifoldflow._geomstats import GeomstatsHypersphere
 from manifoldflow.manifolds import Euclidean, Hypersphere, Simplex, TangentPCA, Torus, broadcasting
 
+from ..strategies import MANIFOLDS
+
 F64 = torch.float64
 
 
@@ -77,3 +79,26 @@ def test_volumes_that_overflow_are_infinite():
     assert Euclidean(2).volume == math.inf
     assert Torus(385).volume == pytest.approx(math.exp(385 * math.log(2 * math.pi)))  # 707.6 in its log
     assert Torus(386).volume == math.inf
+
+
+@pytest.mark.parametrize("space", MANIFOLDS, ids=repr)
+def test_a_row_of_nan_is_projected_to_nan_alone(space):
+    points = space.random_point(4, dtype=F64)
+    wrong = points.clone()
+    wrong[2] = torch.nan
+    found = space.projection(wrong)
+    assert found[2].isnan().any()
+    torch.testing.assert_close(found[[0, 1, 3]], space.projection(points)[[0, 1, 3]])
+    batch = space.projection(points.reshape(2, 2, -1))
+    torch.testing.assert_close(batch.reshape(4, -1), space.projection(points))
+
+
+@pytest.mark.parametrize("line", [[1.0, 0.0, 0.0], [1.0, 2.0, -1.0], [0.3, 0.1, 0.7]])
+def test_components_without_variance_are_finite(line):
+    points = torch.arange(6.0, dtype=F64)[:, None] * torch.tensor(line, dtype=F64)
+    pca = TangentPCA(Euclidean(3)).fit(points)
+    assert pca.components_.isfinite().all()
+    length = torch.tensor(line, dtype=F64).norm()
+    torch.testing.assert_close(pca.explained_variance_, torch.tensor([3.5 * length**2, 0, 0], dtype=F64))
+    torch.testing.assert_close(pca.components_[0].abs(), torch.tensor(line, dtype=F64).abs() / length)
+    torch.testing.assert_close(pca.inverse_transform(pca.transform(points)), points, atol=1e-7, rtol=0)

@@ -37,16 +37,22 @@ def test_every_size_and_share_of_risky_rows(large, blocks, block, angles, monkey
     monkeypatch.setattr(sphere_kernels, "_BLOCKS", blocks)
     monkeypatch.setattr(rows, "_WHOLE", 1)
     monkeypatch.setattr(rows, "_BLOCK", block)
-    x, y, v, theta = at_angles(angles)
+    check_kernels(*at_angles(angles))
+    check_kernels(*(a.reshape(3, -1, a.shape[-1]) for a in at_angles(angles)))
+
+
+def check_kernels(x, y, v, theta):
+    """All of them, for points (*batch, n) at angles (*batch, 1) in the directions v."""
     close = torch.testing.assert_close
-    close(sphere_kernels.angle(x, y), theta[:, 0], rtol=1e-6, atol=0)
-    close(sphere_kernels.squared_angle(x, y), theta[:, 0] ** 2, rtol=1e-6, atol=0)
+    close(sphere_kernels.angle(x, y), theta[..., 0], rtol=1e-6, atol=0)
+    close(sphere_kernels.squared_angle(x, y), theta[..., 0] ** 2, rtol=1e-6, atol=0)
     log, cut = sphere_kernels.log(x, y)
     close(log, theta * v, rtol=0, atol=1e-13)
+    assert cut.shape == x.shape[:-1]
     assert not cut.any()
     points, cut = sphere_kernels.slerp(x, y, T)
     phase = (T * theta).unsqueeze(-1)
-    close(points, x[:, None] * phase.cos() + v[:, None] * phase.sin(), rtol=0, atol=1e-13)
+    close(points, x.unsqueeze(-2) * phase.cos() + v.unsqueeze(-2) * phase.sin(), rtol=0, atol=1e-13)
     assert not cut.any()
     close(sphere_kernels.exp(2 * theta * v, x), x * (2 * theta).cos() + v * (2 * theta).sin(), rtol=0, atol=1e-13)
     u = 0.3 * x.roll(1, 0) - 0.3 * (x * x.roll(1, 0)).sum(-1, keepdim=True) * x
