@@ -102,3 +102,9 @@ def test_components_without_variance_are_finite(line):
     torch.testing.assert_close(pca.explained_variance_, torch.tensor([3.5 * length**2, 0, 0], dtype=F64))
     torch.testing.assert_close(pca.components_[0].abs(), torch.tensor(line, dtype=F64).abs() / length)
     torch.testing.assert_close(pca.inverse_transform(pca.transform(points)), points, atol=1e-7, rtol=0)
+
+
+def test_copies_of_a_point_have_no_components():
+    pca = TangentPCA(Euclidean(3)).fit(torch.ones(4, 3, dtype=F64))
+    assert pca.explained_variance_.eq(0).all()
+    assert pca.components_.eq(0).all()
