@@ -13,7 +13,7 @@ from ..checks import describe
 from ..manifolds import is_eager
 from .constraints import expectation, finding
 
-__all__ = ["BaseDistribution", "CheckedDistribution", "Parameter"]
+__all__ = ["BaseDistribution", "CheckedDistribution", "Parameter", "draw_components"]
 
 
 _CHARTS = [(kind, make) for kind, make in default_chart.registry.items() if kind is not object]
@@ -176,3 +176,8 @@ class BaseDistribution(CheckedDistribution):
             raise ValueError(
                 f"chart: expected points on {self.manifold!r}, where {type(self).__name__} lives, got {chart!r}"
             )
+
+
+def draw_components(weights: Tensor, shape: Size) -> Tensor:
+    """Numbers of components, of this shape, drawn by their weights `(k,)`; torch does not draw none."""
+    return torch.multinomial(weights, max(1, shape.numel()), replacement=True)[: shape.numel()].reshape(shape)

@@ -8,6 +8,8 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
+from ..distributions.base import draw_components
+
 __all__ = ["PlanarMixture", "c_rings", "semicircle", "spiral", "two_moons"]
 
 
@@ -93,8 +95,7 @@ class PlanarMixture(TorchDistribution):
         """Draws `(*sample_shape, *batch, D)` and the component that each came from."""
         shape = torch.Size(sample_shape) + self.batch_shape
         with torch.no_grad():
-            drawn = torch.multinomial(self.weights, max(1, shape.numel()), replacement=True)
-            component = drawn[: shape.numel()].reshape(shape)
+            component = draw_components(self.weights, shape)
             return self.sample_given(component), component
 
     def sample_given(self, component: Tensor) -> Tensor:

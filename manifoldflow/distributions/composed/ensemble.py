@@ -12,7 +12,7 @@ from torch.distributions.constraints import Constraint
 
 from ..._geomstats import Manifold
 from ...checks import as_tensor, check_integer, check_number, describe
-from ..base import BaseDistribution
+from ..base import BaseDistribution, draw_components
 from ..laws import law_of
 from .parts import Parts, parts_of
 
@@ -88,8 +88,7 @@ class Ensemble(BaseDistribution):
         """Exact draws: a law by its weight, then one from it."""
         shape = Size(sample_shape) + self.batch_shape
         with torch.no_grad():
-            which = torch.multinomial(self.weights, max(1, shape.numel()), replacement=True)[: shape.numel()]
-            counts = which.bincount(minlength=len(self.laws)).tolist()
+            counts = draw_components(self.weights, shape).flatten().bincount(minlength=len(self.laws)).tolist()
             parts = [law.sample(Size((count,))) for law, count in zip(self.laws, counts)]
             finest = reduce(torch.promote_types, (part.dtype for part in parts))
             # Coarser draws are only on the space to their own rounding.

@@ -12,7 +12,7 @@ from torch import Size, Tensor
 from ..._geomstats import Manifold
 from ...charts import Chart, default_chart
 from ...checks import check_choice, check_integer, check_number, check_tensors
-from ..base import BaseDistribution
+from ..base import BaseDistribution, draw_components
 from ..fitting import weighted
 from . import other_families, sphere_families  # noqa: F401 (they enter their families)
 from .em import Fitted, Points, run, start_laws
@@ -116,9 +116,7 @@ class Mixture(MixtureSameFamily):
             return super().sample(sample_shape)
         shape = Size(sample_shape)
         with torch.no_grad():
-            # torch does not draw none.
-            drawn = self.mixture_distribution.sample(Size((max(1, shape.numel()),)))
-            return self.sample_from(drawn[: shape.numel()].reshape(shape))
+            return self.sample_from(draw_components(self.mixture_distribution.probs, shape))
 
     def sample_from(self, components: Tensor) -> Tensor:
         """One draw `(*shape, n)` from each of the components numbered in a tensor of any shape."""
