@@ -95,7 +95,12 @@ def _refuse(bad: Tensor, where: Where, say: Callable[[int], str]) -> None:
     """Raise for the first row of the mask."""
     if bool(bad.any()):
         row = int(bad.nonzero()[0, 0])
-        raise DataError(f"{where(row)}: {say(row)}")
+        raise DataError(f"{where(row)}: {say(row)}{_others(int(bad.sum()), len(bad))}")
+
+
+def _others(bad: int, rows: int) -> str:
+    """How many rows a message about the first of them holds for."""
+    return f" ({bad} of {rows} rows are refused for this)" if bad > 1 else ""
 
 
 @dataclass(frozen=True)
@@ -114,9 +119,15 @@ class LatLong(Layout):
 
     def to_points(self, values: Tensor, where: Where) -> tuple[Tensor, str]:
         """As `from_lat_long`."""
-        for row, (latitude, longitude) in enumerate(values.tolist()):
-            check_degrees(latitude, "latitude", where(row))
-            check_degrees(longitude, "longitude", where(row))
+        wrong: list[DataError] = []
+        for row, pair in enumerate(values.tolist()):
+            try:
+                for name, degrees in zip(("latitude", "longitude"), pair, strict=True):
+                    check_degrees(degrees, name, where(row))
+            except DataError as error:
+                wrong.append(error)
+        if wrong:
+            raise DataError(f"{wrong[0]}{_others(len(wrong), len(values))}")
         return from_lat_long(values), ""
 
     def from_points(self, points: Tensor) -> Tensor:

@@ -176,6 +176,7 @@ GOOD = {
         ("sphere", "x,y,z\n1,0,0\n0,1,1\n", {}, r"line 3: expected a unit vector, got norm 1\.41421"),
         ("sphere", "x,y,z\n1,0,0\n0,0,0\n", {"normalise": True}, "line 3: a row of zeros has no direction"),
         ("sphere", "a,b\n1,2\n91,0\n", {}, "line 3: latitude: expected -90 to 90 degrees, got 91"),
+        ("sphere", "a,b\n1,2\n91,0\n1,999\n", {}, r"got 91.0 \(2 of 3 rows are refused for this\)"),
         ("sphere", "a\n1\n", {}, "expected at least 2 columns of coordinates on the sphere, got 1"),
         ("torus", "a,b\n1,2\n3,400\n", {}, r"line 3: expected angles of at most a turn.* got 400; pass unit='degrees'"),
         ("simplex", "a,b\n1,2\n-1,2\n", {}, "line 3: expected amounts of at least 0, got -1"),
