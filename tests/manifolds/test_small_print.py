@@ -108,3 +108,22 @@ def test_copies_of_a_point_have_no_components():
     pca = TangentPCA(Euclidean(3)).fit(torch.ones(4, 3, dtype=F64))
     assert pca.explained_variance_.eq(0).all()
     assert pca.components_.eq(0).all()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda p, v: Simplex(3).submersion(p),
+        lambda p, v: Simplex(3).tangent_submersion(v, p),
+        lambda p, v: Simplex(3).off_tangent(v, p),
+        lambda p, v: Simplex(3, metric="aitchison").off_tangent(v, p),
+        lambda p, v: Simplex(3, metric="aitchison").metric.metric_matrix(p),
+        lambda p, v: Torus(4).off_tangent(v.log(), p),
+    ],
+)
+def test_a_table_of_points_is_its_points_one_by_one(function):
+    torch.manual_seed(0)
+    points, vectors = torch.rand(2, 3, 4, dtype=F64), torch.randn(2, 3, 4, dtype=F64)
+    points[1, 0, 2] = points[0, 1, 0] = 0.0
+    one_by_one = torch.stack([torch.stack([function(p, v) for p, v in zip(*row)]) for row in zip(points, vectors)])
+    torch.testing.assert_close(function(points, vectors), one_by_one, equal_nan=True)
