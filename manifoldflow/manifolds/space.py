@@ -17,7 +17,7 @@ __all__ = ["Space", "check_points", "check_space", "check_tangent", "tolerance"]
 
 
 def tolerance(dtype: torch.dtype) -> float:
-    """How far off a manifold a point of this dtype may be: 1e-5 in float32, 1e-9 in float64."""
+    """How far off a manifold a point of this dtype may be: 1e-9 in float64, 1e-5 in float32, 1e-2 in shorter ones."""
     return {torch.float64: 1e-9, torch.float32: 1e-5}.get(dtype, 1e-2)
 
 

@@ -7,6 +7,7 @@ import torch
 
 from manifoldflow._geomstats import GeomstatsHypersphere
 from manifoldflow.manifolds import Euclidean, Hypersphere, Simplex, TangentPCA, Torus, broadcasting
+from manifoldflow.manifolds.space import tolerance
 
 from ..strategies import MANIFOLDS
 
@@ -127,3 +128,13 @@ def test_a_table_of_points_is_its_points_one_by_one(function):
     points[1, 0, 2] = points[0, 1, 0] = 0.0
     one_by_one = torch.stack([torch.stack([function(p, v) for p, v in zip(*row)]) for row in zip(points, vectors)])
     torch.testing.assert_close(function(points, vectors), one_by_one, equal_nan=True)
+
+
+@pytest.mark.parametrize(("dtype", "stated"), [(F64, 1e-9), (torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+def test_how_far_off_a_point_may_be(dtype, stated):
+    space = Simplex(1)
+    far = torch.tensor([0.9, 1.1], dtype=F64) * stated
+    off = torch.stack([-far, 1 + far], -1)  # the sum is 1: the negative coordinate counts, which has its own digits
+    if dtype is not torch.bfloat16:
+        assert space.belongs(off.to(dtype)).tolist() == [True, False]
+    assert tolerance(dtype) == stated
