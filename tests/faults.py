@@ -13,6 +13,7 @@ import argparse
 import collections
 import contextlib
 import csv
+import ctypes
 import hashlib
 import json
 import os
@@ -34,7 +35,8 @@ from .commands import start_command
 
 IMAGES = ["--levels", 1, "--steps", 1, "--hidden", 4, "--epochs", 3, "--batch-size", 60, "--checkpoint-every", 5]
 PATHS = ["--dim", 2, "--pairs", 4, "--segments", 2, "--iterations", 1]
-NOBODY = 65534
+CAPABILITIES = 0x20080522
+"""Version 3 of Linux's interface to what root may, see capset(2)."""
 VOLATILE = ("second", "sha256", "sums", "seal")
 """Parts of the names of fields that differ between two runs: times, and checksums of files with times."""
 
@@ -162,7 +164,18 @@ def _tiny_demo(data: str):
     return DemoSize(1, 1, 4, 64, TrainSettings(epochs=1, batch_size=256, warmup=2), threads=1, globe=0)
 
 
-def _prepare(folder: Path, largest: int | None, nobody: bool) -> None:
+def _bind_root() -> None:
+    """Let rights stop root: as another user it could not read its own Python, perhaps."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, held = (ctypes.c_uint32 * 2)(CAPABILITIES, 0), (ctypes.c_uint32 * 6)()
+    failed = libc.capget(header, held)
+    for kind in range(3):  # effective, permitted, inheritable
+        held[kind] &= ~(1 << 1 | 1 << 2)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    if failed or libc.capset(header, held):
+        raise OSError(ctypes.get_errno(), "capabilities cannot be given up")
+
+
+def _prepare(folder: Path, largest: int | None, bound: bool) -> None:
     """In the process of the command: its folder, a short training of the feature classifier, and limits."""
     from manifoldflow.experiments import RealismSettings
     from manifoldflow.steps import DemoSize
@@ -176,12 +189,11 @@ def _prepare(folder: Path, largest: int | None, nobody: bool) -> None:
     if largest is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-    if nobody and os.getuid() == 0:  # whom no rights stop
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+    if bound and os.getuid() == 0:
+        _bind_root()
 
 
-def start(command: Command, folder: Path, name: str, *, resume=False, largest=None, nobody=False):
+def start(command: Command, folder: Path, name: str, *, resume=False, largest=None, bound=False):
     """A process of the command in a folder; its standard error goes to `name` beside the folder."""
     arguments = [*command.arguments, "--out", command.out, "--quiet"]
     if resume:
@@ -189,7 +201,7 @@ def start(command: Command, folder: Path, name: str, *, resume=False, largest=No
     (folder.parent / "begun").unlink(missing_ok=True)
     errors = folder.parent / name
     errors.touch()
-    return start_command(arguments, errors, partial(_prepare, folder, largest, nobody))
+    return start_command(arguments, errors, partial(_prepare, folder, largest, bound))
 
 
 def run(command: Command, folder: Path, **options) -> tuple[int, str]:
@@ -307,7 +319,10 @@ class Trial:
             sizes = [path.stat().st_size for path in _files(self.whole.folder / self.command.out)]
             return self._judged(*run(self.command, self.folder, largest=self.rng.randrange(max(sizes))))
         if self.fault == "no rights":
-            return self._judged(*self._forbidden())
+            code, said = self._forbidden()
+            if code == 0 and not self.replaces:
+                return "wrote where nothing may be written"
+            return self._judged(code, said)
         files = [path for name in (*self.command.inputs, *self.command.plain) for path in _files(self.folder / name)]
         path = self.rng.choice(files)
         content = path.read_bytes()
@@ -360,7 +375,7 @@ class Trial:
         """The folder may be read and not written."""
         os.chmod(self.folder, 0o555)
         try:
-            return run(self.command, self.folder, nobody=True)
+            return run(self.command, self.folder, bound=True)
         finally:
             os.chmod(self.folder, 0o755)
 
