@@ -48,8 +48,9 @@ def interpolate(
         typer.Option(
             help="Such as linear, norm-corrected, slerp, geodesic, matched, bridge; what suits the model's base "
             "(an unsuitable one lists them), or typical-curve: shortest on the base's manifold where points cost minus "
-            "the log of their two-sided typicality (slower; distances are those of the manifold, not of images). Give "
-            "it several times for several; default: those of the demo."
+            "the log of their two-sided typicality (slower; distances are those of the manifold, not of images). Of "
+            "points also optimised: an energy that is low where the data are. Give it several times for several; "
+            "default: of images those of the demo, of points geodesic, and matched where the model has it."
         ),
     ] = None,
     pairs: Annotated[
