@@ -221,3 +221,52 @@ def test_coordinates_of_a_batch_keep_their_own_law():
     normal, _ = Coordinates(base).spread(1).encode(x, None)
     torch.testing.assert_close(torch.special.ndtr(normal), base.cdf(x.movedim(1, 0)).movedim(0, 1))
     assert math.isclose(float(IsometricLogRatio(2).log_volume_offset), 0.5 * math.log(3))
+
+
+ONE_BY_ONE = [
+    *KNOWN,
+    VonMisesFisher(NORTH[1:], torch.tensor(4.0, dtype=F64)),
+    PowerSpherical(NORTH, torch.tensor(4.0, dtype=F64)),
+    SphericalUniform(2, dtype=F64),
+    AngularCentralGaussian(torch.tensor([[2.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=F64)),
+    WrappedNormal(Hypersphere(2), NORTH, torch.tensor(0.6, dtype=F64)),
+    WrappedNormal(
+        Simplex(2, metric="aitchison"), torch.tensor([0.2, 0.3, 0.5], dtype=F64), torch.tensor(0.6, dtype=F64)
+    ),
+    Watson(NORTH, torch.tensor(3.0, dtype=F64)),
+    Kent(torch.eye(3, dtype=F64), torch.tensor(6.0, dtype=F64), torch.tensor(1.5, dtype=F64)),
+    Joint([VonMisesFisher(NORTH, torch.tensor(4.0, dtype=F64)), Dirichlet(torch.tensor([2.0, 3.0], dtype=F64))]),
+]
+
+
+@pytest.mark.parametrize("base", ONE_BY_ONE, ids=lambda b: type(b).__name__)
+def test_a_table_of_points_is_its_points_one_by_one(base):
+    torch.manual_seed(0)
+    law, points = law_of(base), base.sample((2, 3))
+    event = len(base.event_shape)
+    singles = points.flatten(0, 1).unbind()
+
+    def rows(function, *arguments):
+        return torch.stack([function(*a) for a in zip(*(x.flatten(0, 1).unbind() for x in arguments))]).unflatten(
+            0, (2, 3)
+        )
+
+    torch.testing.assert_close(law.statistic.of(points), rows(law.statistic.of, points))
+    torch.testing.assert_close(base.log_prob(points), rows(base.log_prob, points))
+    if law.lift is None or event != 1:
+        return
+    normal, direction = law.lift.encode(points, None)
+    if not law.lift.draws:
+        for part in range(2):
+            if (normal, direction)[part] is not None:
+                torch.testing.assert_close(
+                    (normal, direction)[part].flatten(0, 1),
+                    torch.stack([law.lift.encode(x, None)[part] for x in singles]),
+                )
+    back = law.lift.decode(normal, direction)
+    torch.testing.assert_close(back, points, rtol=0, atol=1e-7)
+    alone = [
+        law.lift.decode(n, d)
+        for n, d in zip(normal.flatten(0, 1), [None] * 6 if direction is None else direction.flatten(0, 1))
+    ]
+    torch.testing.assert_close(torch.stack(alone), back.flatten(0, 1))
