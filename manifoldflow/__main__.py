@@ -1,6 +1,7 @@
 """`manifoldflow` and `python -m manifoldflow`: the command line, interruptible from its imports to its end."""
 
 import signal
+import sys
 
 from . import _end_at_once
 
@@ -19,6 +20,7 @@ def main() -> None:
     finally:  # what it wrote and said stands; the interpreter has only to close
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
+        sys.unraisablehook = lambda lost: None  # such as of files that an interruption left half written
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from manifoldflow.cli.app import _interruptible
+from manifoldflow.cli.app import _interruptible, _interruption
 
 TRAIN = ["train", "--data", "digits", "--levels", "1", "--steps", "1", "--hidden", "4", "--epochs", "2000"]
 
@@ -53,6 +53,21 @@ def test_an_interruption_while_it_imports_is_one_line(tmp_path, library, sent, s
     assert error.count("\n") == 1
     assert error.startswith("manifoldflow: interrupted")
     assert list(tmp_path.iterdir()) == []
+
+
+def clean_up_after(error):
+    try:
+        raise error
+    finally:
+        raise ValueError("cannot be closed")
+
+
+def test_an_error_that_follows_an_interruption_is_none_of_its_own():
+    stop = KeyboardInterrupt("stopped")
+    for error, expected in ((stop, stop), (RuntimeError(), None)):
+        with pytest.raises(ValueError, match="cannot be closed") as raised:
+            clean_up_after(error)
+        assert _interruption(raised.value) is expected
 
 
 class Finalised:

@@ -53,12 +53,20 @@ class Commands(TyperGroup):
         try:
             with _interruptible(received):
                 return super().invoke(ctx)
-        except KeyboardInterrupt as stop:
+        except (KeyboardInterrupt, ValueError, FloatingPointError, OSError, ImportError) as error:
+            stop = _interruption(error)
+            if stop is None:
+                print(f"manifoldflow: {error}", file=sys.stderr)
+                raise typer.Exit(1) from None
             print(f"manifoldflow: {str(stop) or 'interrupted; no half-written result is left'}", file=sys.stderr)
             raise typer.Exit(128 + (received or [signal.SIGINT])[0]) from None
-        except (ValueError, FloatingPointError, OSError, ImportError) as error:
-            print(f"manifoldflow: {error}", file=sys.stderr)
-            raise typer.Exit(1) from None
+
+
+def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The interruption that an error is, or that it followed: to clean up after one may fail, as closing a zip file."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error
 
 
 @contextmanager

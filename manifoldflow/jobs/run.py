@@ -146,6 +146,10 @@ def _finished(out: Path, job: Job) -> dict[str, Any] | None:
         missing = [name for name in record["entries"] if not (out / name).exists()]
         if missing or not isinstance(record["result"], dict):
             raise DataError(f"--out: {out} lacks {', '.join(missing) or 'its result'}; remove it to compute it anew")
+    try:
+        read_json(out / SUMMARY)
+    except DataError as error:
+        raise DataError(f"--out: {error.args[0].partition('; ')[0]}; remove {out} to compute it anew") from error
     return {name: value for name, value in record.items() if name not in ("entries", "sums")}
 
 

@@ -194,6 +194,11 @@ def test_a_finished_output_that_was_tampered_with_is_named(vmf, ends, tmp_path):
         with pytest.raises(DataError, match=r"damaged|lacks its result"):
             run(vmf, ends, out)
     write_json(marker, record)
+    summary = (out / "summary.json").read_text()
+    (out / "summary.json").write_text(summary.replace('"rows": ', '"rows": 1'))
+    with pytest.raises(DataError, match=r"summary\.json: damaged.*; remove .* to compute it anew"):
+        run(vmf, ends, out)
+    (out / "summary.json").write_text(summary)
     (out / "points.npy").unlink()
     with pytest.raises(DataError, match=r"lacks points\.npy; remove it to compute it anew"):
         run(vmf, ends, out)
