@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from manifoldflow.flows import (
     EuclideanFlow,
@@ -14,6 +15,7 @@ from manifoldflow.flows import (
     build_flow,
 )
 from manifoldflow.flows.matching import Solver, VectorField
+from manifoldflow.flows.matching.rotations import rotation_log
 from manifoldflow.manifolds import Euclidean, Hypersphere, Product, Simplex, Torus
 
 F64 = torch.float64
@@ -101,3 +103,28 @@ def test_batches(name, context_dim):
             every = flow.log_prob(x[:, None], context)
             assert every.shape == (6, 6)
             torch.testing.assert_close(every.diagonal(), density)
+
+
+def test_rotation_vectors_of_tables_of_matrices():
+    turns = Rotation.random(6, random_state=0)
+    vectors, matrices = torch.tensor(turns.as_rotvec()), torch.tensor(turns.as_matrix())
+    found, half = rotation_log(matrices.reshape(2, 3, 3, 3))
+    torch.testing.assert_close(found, vectors.reshape(2, 3, 3))
+    assert half.shape == (2, 3)
+    assert not half.any()
+    torch.testing.assert_close(rotation_log(matrices[0])[0], vectors[0])
+
+
+def test_contexts_in_a_table_and_alone():
+    torch.manual_seed(0)
+    flow = EuclideanFlow(3, context_dim=4, **SMALL).double()
+    with torch.no_grad():
+        for p in flow.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+    x, context = torch.randn(3, dtype=F64), torch.randn(2, 5, 4, dtype=F64)
+    one_by_one = torch.stack([torch.stack([flow.log_prob(x, c) for c in row]) for row in context])
+    torch.testing.assert_close(flow.log_prob(x, context), one_by_one)
+    torch.testing.assert_close(flow.log_prob(x.expand(6, 2, 1, 3), context), one_by_one.expand(6, 2, 5))
+    law = flow.distribution(context).expand((6, 2, 5))
+    torch.testing.assert_close(law.log_prob(x), one_by_one.expand(6, 2, 5))
+    assert flow.distribution(context[0, 0]).expand((5,)).log_prob(x).shape == (5,)
