@@ -55,7 +55,7 @@ test-browser: $(VENV)/.dev  ## The report page in the system's Chromium (Debian:
 test-oldest:  ## The tests with the oldest versions that pyproject.toml allows, in a new environment (5 GB with torch 2.4)
 	$(PYTHON) -m venv --clear $(VENV)/oldest
 	$(VENV)/oldest/bin/python -m pip --disable-pip-version-check install --quiet -c tests/oldest.txt -e ".[train,zuko]" \
-		torchdiffeq tensorboard pytest pytest-xdist pytest-benchmark hypothesis mpmath
+		torchdiffeq tensorboard build "setuptools>=77" pytest pytest-xdist pytest-benchmark hypothesis mpmath
 	$(VENV)/oldest/bin/python -m pytest -n $(WORKERS) --dist loadgroup -o filterwarnings=default
 
 docs: $(VENV)/.docs  ## The documentation, its tutorials executed: docs/_build/html/index.html

@@ -37,6 +37,8 @@ IMAGES = ["--levels", 1, "--steps", 1, "--hidden", 4, "--epochs", 3, "--batch-si
 PATHS = ["--dim", 2, "--pairs", 4, "--segments", 2, "--iterations", 1]
 CAPABILITIES = 0x20080522
 """Version 3 of Linux's interface to what root may, see capset(2)."""
+_WORDS = 512
+"""Bytes that a full disk leaves, since the message of the command goes to a file, too."""
 VOLATILE = ("second", "sha256", "sums", "seal")
 """Parts of the names of fields that differ between two runs: times, and checksums of files with times."""
 
@@ -317,7 +319,7 @@ class Trial:
             return self._judged(*self._signalled(getattr(signal, self.fault)))
         if self.fault == "disk full":
             sizes = [path.stat().st_size for path in _files(self.whole.folder / self.command.out)]
-            return self._judged(*run(self.command, self.folder, largest=self.rng.randrange(max(sizes))))
+            return self._judged(*run(self.command, self.folder, largest=max(_WORDS, self.rng.randrange(max(sizes)))))
         if self.fault == "no rights":
             code, said = self._forbidden()
             if code == 0 and not self.replaces:

@@ -38,9 +38,10 @@ def to_lat_long(points: Tensor) -> Tensor:
     At the poles the longitude is 0 or arbitrary. Gradients are finite there too.
     """
     x, y, z = points.unbind(-1)
-    pole = (x == 0) & (y == 0)  # where hypot has no gradient
-    level = torch.where(pole, 0, torch.hypot(torch.where(pole, 1, x), y))
-    return torch.rad2deg(torch.stack([torch.atan2(z, level), torch.atan2(y, x)], dim=-1))
+    pole = (x == 0) & (y == 0)  # where hypot and arctan2 have no gradient
+    safe = torch.where(pole, 1, x)
+    level = torch.where(pole, 0, torch.hypot(safe, y))
+    return torch.rad2deg(torch.stack([torch.atan2(z, level), torch.atan2(y, safe)], dim=-1))
 
 
 def read_lat_long(path: Path) -> Tensor:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from packaging.version import Version
 
 from manifoldflow._geomstats import GeomstatsHypersphere
 from manifoldflow.errors import OffManifoldError
@@ -115,7 +116,8 @@ def test_values_are_not_looked_at_under_transforms():
         return x.sum()
 
     torch.vmap(function)(x)
-    torch._dynamo.reset()
-    torch.compile(function, fullgraph=True, backend="aot_eager")(x)
+    if Version(torch.__version__) >= Version("2.7"):  # torch 2.6 does not compile geomstats' constructors
+        torch._dynamo.reset()
+        torch.compile(function, fullgraph=True, backend="aot_eager")(x)
     with pytest.raises(OffManifoldError, match="got shape"):
         torch.vmap(function)(x[:, :2])

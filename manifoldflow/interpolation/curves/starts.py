@@ -113,10 +113,9 @@ class GraphStart:
         _, first = np.unique(source[usable].astype(np.int64) * size + target[usable], return_index=True)
         # A cost of zero would read as no edge.
         tiny = np.finfo(np.float64).tiny
-        graph = coo_array(
-            (np.maximum(cost[usable][first], tiny), (source[usable][first], target[usable][first])),
-            shape=(size, size),
-        ).tocsr()
+        # In 32 bits, as dijkstra has them.
+        arrows = source[usable][first].astype(np.int32), target[usable][first].astype(np.int32)
+        graph = coo_array((np.maximum(cost[usable][first], tiny), arrows), shape=(size, size)).tocsr()
         _, before = dijkstra(graph, indices=np.arange(m, m + pairs), return_predecessors=True)
         points = torch.cat([self.samples, ends])
         return torch.cat([self._path(points, before[i], m + i, m + pairs + i, segments) for i in range(pairs)])
