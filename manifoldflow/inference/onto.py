@@ -20,7 +20,7 @@ from torch.distributions.constraints import Constraint
 from torch.distributions.transforms import Transform
 
 from .._geomstats import Manifold
-from ..charts import Chart, default_chart
+from ..charts import Chart, SimplexChart, default_chart
 from ..distributions.constraints import OnSpace
 from ..manifolds import Euclidean, Hypersphere, Product, Simplex, Torus
 from ..special import log_sphere_area
@@ -148,7 +148,9 @@ class ByChart(Onto):
         return self.chart.codomain
 
     def _call(self, z: Tensor) -> Tensor:
-        return self.chart(z)
+        s = self.chart(z)
+        # Far out a share becomes 0, which laws refuse: a sampler that strays there is to be turned back, not stopped.
+        return s.clamp(min=torch.finfo(s.dtype).tiny) if isinstance(self.chart, SimplexChart) else s
 
     def _inverse(self, s: Tensor) -> Tensor:
         return self.chart.inv(s)

@@ -387,3 +387,13 @@ def test_constraint_of_the_lifted_law():
     assert repr(law) == "Lifted(SphericalUniform, batch=(), event=(3,))"
     with pytest.raises(ValueError, match="support"):
         law.log_prob(torch.tensor([math.nan, 0.0, 1.0]))
+
+
+def test_the_ends_of_a_simplex_are_never_quite_reached():
+    """Where softmax gives 0 the law of a product would refuse the point, and stop the sampler."""
+    space = Product([Euclidean(1), Simplex(2, metric="aitchison")])
+    law = WrappedNormal(space, torch.tensor([0.0, 0.2, 0.3, 0.5]), 0.3)
+    z = torch.tensor([0.0, 300.0, -300.0], requires_grad=True)
+    (density := law.log_prob(biject_to(law.support)(z))).backward()
+    assert density.isfinite()
+    assert z.grad.isfinite().all()
