@@ -69,6 +69,13 @@ def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:
     return error
 
 
+def _interrupt_main(number: int) -> None:
+    if hasattr(signal, "pthread_kill"):  # which also ends a wait, such as a sleep
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        _thread.interrupt_main(signal.Signals(number))
+
+
 @contextmanager
 def _interruptible(received: list[int]) -> Iterator[None]:
     """Let SIGINT and SIGTERM interrupt what runs, and note the latter; a second SIGTERM ends the process at once."""
@@ -89,7 +96,7 @@ def _interruptible(received: list[int]) -> Iterator[None]:
         number = received[-1] if received else signal.SIGINT
         if received:
             signal.signal(signal.SIGTERM, interrupt)
-        again = threading.Timer(_SOON, _thread.interrupt_main, [number])
+        again = threading.Timer(_SOON, _interrupt_main, [number])
         again.daemon = True
         again.start()
 
