@@ -28,11 +28,15 @@ __all__ = [
     "angle_slope",
     "angle_tail",
     "angle_to_normal",
+    "haversine_in_space",
     "sample_angle",
     "sample_haversine",
     "solve_angle",
     "tail_masses",
 ]
+
+_CLOSED = 0.1
+"""Concentration from which the derivative of the closed quantile keeps its digits: below, two terms cancel."""
 
 
 class VonMisesFisherAngle(CheckedDistribution):
@@ -185,6 +189,15 @@ def sample_haversine(kappa: Tensor, n: int, shape: Size) -> Tensor:
         haversine[todo] = proposal  # a rejected one is overwritten in the next round
         todo = todo[~accepted]
     return haversine.clamp_(tiny, 1).reshape(shape)
+
+
+def haversine_in_space(kappa: Tensor, shape: Size) -> Tensor | None:
+    """`sample_haversine` for n = 3 with derivatives in kappa; None where some kappa is too small for them."""
+    if not is_eager() or bool((kappa < _CLOSED).any()):
+        return None
+    u = torch.rand(shape, dtype=kappa.dtype, device=kappa.device)
+    drawn = torch.log1p(u * torch.expm1(-2 * kappa)) / (-2 * kappa)
+    return drawn.clamp(torch.finfo(kappa.dtype).tiny, 1)
 
 
 def _wood(kappa: Tensor, n: int) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,7 @@ from ...special import (
 )
 from ..fitting import refuse_coinciding, unit_vectors, weighted_mean
 from ..laws import Law, LogDensityLaw, Statistic, constant_log_density, law_of
-from .angle import ReparameterisedAngle, VonMisesFisherAngle, sample_haversine
+from .angle import ReparameterisedAngle, VonMisesFisherAngle, haversine_in_space, sample_haversine
 from .polar import AroundMean, OnCircle
 from .rotational import AroundLoc, around
 
@@ -115,10 +115,16 @@ class VonMisesFisher(AroundLoc):
         return peak
 
     def rsample(self, sample_shape: Size = Size()) -> Tensor:  # noqa: B008 (immutable)
-        """Exact draws, differentiable in both parameters: implicit reparameterisation of the angle."""
+        """Exact draws, differentiable in both parameters: by the closed quantile in space, else by that of the angle.
+
+        The latter's derivative is implicit.
+        """
         shape = self._extended_shape(sample_shape)
         kappa = self.concentration.double()
-        if kappa.requires_grad:
+        h = haversine_in_space(kappa, shape[:-1]) if kappa.requires_grad and self.ambient_dim == 3 else None
+        if h is not None:
+            cos, sin = 1 - 2 * h, 2 * (h * (1 - h)).sqrt()
+        elif kappa.requires_grad:
             theta = ReparameterisedAngle.apply(kappa.expand(shape[:-1]), self.ambient_dim)
             cos, sin = theta.cos(), theta.sin()
         else:

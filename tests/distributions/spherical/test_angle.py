@@ -11,7 +11,7 @@ from scipy import special as scipy_special
 from torch.autograd import gradcheck, gradgradcheck
 
 from manifoldflow.distributions import VonMisesFisher, VonMisesFisherAngle
-from manifoldflow.distributions.spherical.angle import angle_log_density, angle_tail
+from manifoldflow.distributions.spherical.angle import angle_log_density, angle_slope, angle_tail, haversine_in_space
 
 from ..strategies import direction
 
@@ -194,3 +194,16 @@ def test_shapes_and_bad_input():
         VonMisesFisherAngle(-1.0, 3)
     with pytest.raises(ValueError, match="support"):
         law.log_prob(torch.tensor(-0.1))
+
+
+@pytest.mark.parametrize("kappa", [0.1, 1.0, 50.0, 1e8])
+def test_the_closed_quantile_in_space_has_the_implicit_derivative(kappa):
+    torch.manual_seed(0)
+    concentrations = torch.full((500,), kappa, dtype=torch.float64, requires_grad=True)
+    h = haversine_in_space(concentrations, concentrations.shape)
+    (found,) = torch.autograd.grad(h.sum(), concentrations)
+    h = h.detach()
+    theta = 2 * torch.atan2(h.sqrt(), (1 - h).sqrt())
+    expected = 0.5 * theta.sin() * angle_slope(theta, concentrations.detach(), 3)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)
+    assert haversine_in_space(torch.tensor([kappa, 1e-3]), torch.Size((2,))) is None
