@@ -86,6 +86,15 @@ def work_with(sent):
     time.sleep(20)
 
 
+@pytest.fixture
+def heeded():
+    """A job in the background of a shell ignores SIGINT, and so would these tests there."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_is_not_lost_in_a_finaliser(sent):
     received = []
