@@ -1,9 +1,10 @@
 """The run before: what a page's figures were when it was last written, and which of them fell since."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
+
+from manifoldflow.files import read_json
 
 __all__ = ["fallen", "figures_of", "keep", "kept"]
 
@@ -31,7 +32,7 @@ def figures_of(page: Path) -> Path:
 def kept(page: Path) -> Record | None:
     """What `keep` gave when this page was written; None if there is no such file."""
     path = figures_of(page)
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return read_json(path) if path.exists() else None
 
 
 def title(row: Record) -> str:

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from manifoldflow.files import write_text
+from manifoldflow.files import write_json, write_text
 
 from .last import fallen, figures_of, keep, kept
 
@@ -41,7 +41,7 @@ def write_page(measurements: Path, out: Path) -> list[tuple[str, float]]:
     slower = None if before is None else fallen(before, now)
     since = "" if before is None else since_then(before["date"], slower or [], len(now["rows"].keys() & before["rows"]))
     write_text(out, page(found, since))
-    write_text(figures_of(out), json.dumps(now, indent=1) + "\n")
+    write_json(figures_of(out), now)
     return slower or []
 
 

@@ -277,7 +277,7 @@ def _map_onto_a_space(constraint: OnSpace) -> Transform:
 
 
 OF_MIXTURES: Any = getattr(constraints, "MixtureSameFamilyConstraint", None)
-"""Torch's constraint of mixtures; None where they have that of their components, as in torch 2.4."""
+"""Torch's constraint of mixtures; None where they have that of their components, as in torch 2.6."""
 
 if OF_MIXTURES is not None:
 

@@ -179,7 +179,7 @@ def sample_haversine(kappa: Tensor, n: int, shape: Size) -> Tensor:
             return drawn.clamp_(tiny, 1)
         small = kappa < 1e-9
         safe = torch.where(small, 1.0, kappa)
-        drawn = torch.log1p(u * torch.expm1(-2 * safe)) / (-2 * safe)
+        drawn = _quantile_in_space(u, safe)
         return torch.where(small, u, drawn).clamp_(tiny, 1)
     flat = kappa.expand(shape).reshape(-1)
     haversine, accepted = _wood(flat, n)
@@ -196,8 +196,11 @@ def haversine_in_space(kappa: Tensor, shape: Size) -> Tensor | None:
     if not is_eager() or bool((kappa < _CLOSED).any()):
         return None
     u = torch.rand(shape, dtype=kappa.dtype, device=kappa.device)
-    drawn = torch.log1p(u * torch.expm1(-2 * kappa)) / (-2 * kappa)
-    return drawn.clamp(torch.finfo(kappa.dtype).tiny, 1)
+    return _quantile_in_space(u, kappa).clamp(torch.finfo(kappa.dtype).tiny, 1)
+
+
+def _quantile_in_space(u: Tensor, kappa: Tensor) -> Tensor:
+    return torch.log1p(u * torch.expm1(-2 * kappa)) / (-2 * kappa)
 
 
 def _wood(kappa: Tensor, n: int) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """What distributions that are rotationally symmetric about a mean direction share: arguments, moments, draws."""
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pyro.distributions.constraints import sphere
@@ -135,16 +135,16 @@ def _from_frame(loc: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         columns[0] = cos
         torch.mul(phase.cos(), sin, out=columns[1])
         torch.mul(phase.sin_(), sin, out=columns[2])
-        frame = torch.tensor(_frame_of(*loc.tolist()), dtype=loc.dtype)
+        x, y, z = loc.tolist()
+        frame = torch.tensor(_axes(x, y, z, -1.0 if z < 0 else 1.0), dtype=loc.dtype)
         return (columns.view(3, -1).mT @ frame).view(*cos.shape, 3)
     weights = torch.stack([cos, sin * phase.cos(), sin * phase.sin()], dim=-1)
     frame = _frame(loc)
     return weights @ frame if loc.dim() == 1 else (weights[..., None, :] @ frame)[..., 0, :]
 
 
-def _frame_of(x: float, y: float, z: float) -> tuple[tuple[float, float, float], ...]:
-    """`_frame` of one direction, in plain numbers."""
-    sign = -1.0 if z < 0 else 1.0
+def _axes(x: Any, y: Any, z: Any, sign: Any) -> tuple[tuple[Any, Any, Any], ...]:
+    """Rows loc, e1, e2 from the coordinates of loc, numbers or tensors, and the sign of the last."""
     a = -1 / (sign + z)
     b = x * y * a
     return (x, y, z), (1 + sign * x * x * a, sign * b, -sign * x), (b, sign + y * y * a, -y)
@@ -154,8 +154,4 @@ def _frame(loc: Tensor) -> Tensor:
     """Rows loc, e1, e2, orthonormal and without cancellation (T. Duff et al., JCGT 6(1), 2017), shape `(..., 3, 3)`."""
     x, y, z = loc.unbind(-1)
     sign = torch.where(z < 0, -1.0, 1.0).to(loc)
-    a = -1 / (sign + z)
-    b = x * y * a
-    first = torch.stack([1 + sign * x * x * a, sign * b, -sign * x], dim=-1)
-    second = torch.stack([b, sign + y * y * a, -y], dim=-1)
-    return torch.stack([loc, first, second], dim=-2)
+    return torch.stack([torch.stack(row, dim=-1) for row in _axes(x, y, z, sign)], dim=-2)

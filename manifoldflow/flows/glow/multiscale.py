@@ -11,7 +11,7 @@ from ...checks import check_integer, check_tensors, describe
 from ...manifolds import is_eager
 from ..flow import FlowTransform, full_precision
 from .layers import AffineCoupling, ChannelMixing, conditioner, scale_and_shift, squeeze, unsqueeze
-from .recompute import steps_recomputed
+from .recompute import run_steps, steps_recomputed
 
 __all__ = ["Glow"]
 
@@ -35,12 +35,7 @@ class Level(nn.Module):
             couplings = [cast(AffineCoupling, coupling) for coupling in self.couplings]
             x, volume = steps_recomputed(x, couplings, maps, inverse_maps)
             return x, ladj + volume
-        for (kernel, bias), coupling in zip(maps, self.couplings):
-            with full_precision(x):
-                x = conv2d(x, kernel, bias)
-            x, volume = coupling(x)
-            ladj = ladj + volume
-        return x, ladj
+        return run_steps(x, ladj, self.couplings, maps)
 
     def initialise(self, x: Tensor) -> None:
         """Set every actnorm from the batch `x` (b, c, h, w), in the order of the steps."""

@@ -3,20 +3,32 @@
 Reference: A. Gomez, M. Ren, R. Urtasun and R. Grosse, The reversible residual network, 2017 (arXiv 1707.04585).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d
 
 from ..flow import full_precision
 from .layers import AffineCoupling, scale_and_shift
 
-__all__ = ["steps_recomputed"]
+__all__ = ["run_steps", "steps_recomputed"]
 
 Maps = Sequence[tuple[Tensor, Tensor]]
+
+
+def run_steps(
+    x: Tensor, ladj: Tensor, couplings: Iterable[nn.Module], maps: Iterable[tuple[Tensor, Tensor]]
+) -> tuple[Tensor, Tensor]:
+    """A level's steps on images (b, c, h, w), each a convolution and a coupling; adds their log-determinants."""
+    for (kernel, bias), coupling in zip(maps, couplings):
+        with full_precision(x):
+            x = conv2d(x, kernel, bias)
+        x, volume = coupling(x)
+        ladj = ladj + volume
+    return x, ladj
 
 
 def steps_recomputed(
@@ -71,12 +83,8 @@ class _Steps(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, couplings: Sequence[AffineCoupling], inverse_maps: Maps, *weights: Tensor
     ) -> tuple[Tensor, Tensor]:
-        volume = x.new_zeros(len(x))
-        for k, coupling in enumerate(couplings):
-            with full_precision(x):
-                x = conv2d(x, weights[2 * k], weights[2 * k + 1])
-            x, added = coupling(x)
-            volume = volume + added
+        maps = zip(weights[: 2 * len(couplings) : 2], weights[1 : 2 * len(couplings) : 2])
+        x, volume = run_steps(x, x.new_zeros(len(x)), couplings, maps)
         kind = x.device.type
         ctx.autocast = kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
         ctx.couplings, ctx.inverse_maps = couplings, inverse_maps
